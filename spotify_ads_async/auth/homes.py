@@ -17,7 +17,15 @@ import platformdirs
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.private_files import write_private_file
 
-__all__ = ["config_folder", "make_folder", "quota_store", "replace_file", "state_folder", "unwritable"]
+__all__ = [
+    "config_folder",
+    "make_folder",
+    "provide_temporary_folder",
+    "quota_store",
+    "replace_file",
+    "state_folder",
+    "unwritable",
+]
 
 logger = logging.getLogger("spotify_ads_async")
 
@@ -66,6 +74,12 @@ def _temporary() -> Path | None:
     return folder / f"{_NAME}-{os.getuid()}"
 
 
+def provide_temporary_folder() -> None:
+    """Let temporary files go to the state folder where none of the usual places can be written."""
+    if _temporary() is None and _can_hold_files(state_folder()):
+        tempfile.tempdir = str(state_folder())
+
+
 def _can_hold_files(folder: Path) -> bool:
     """Whether the folder is there, or can be made, and is this user's own.
 
@@ -96,10 +110,7 @@ def replace_file(file: Path, content: bytes) -> None:
     try:
         write_private_file(file, content)
     except OSError as problem:
-        reason = problem.strerror
-    else:
-        return
-    raise unwritable(file, reason)
+        raise unwritable(file, problem.strerror) from problem
 
 
 def unwritable(file: Path, reason: str | None) -> ConfigurationError:

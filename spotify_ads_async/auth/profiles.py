@@ -186,6 +186,11 @@ class Profiles:
                 f"{name!r} cannot name a profile: letters, digits, dots, dashes and underscores, at most 64, and"
                 " no device of Windows"
             )
+        alike = [one for one in self.names() if one.casefold() == name.casefold()]
+        if alike and name not in alike:  # to some systems it would be the same file
+            raise ConfigurationError(
+                f"there is no profile {name}, and none of that name beside {alike[0]}: case alone tells none apart"
+            )
         return self._folder / f"{name}.json"
 
     def _save(self, name: str, kept: _Kept, hidden: _Secrets) -> str:
@@ -227,7 +232,10 @@ class Profiles:
             text = self._keyring.load(name)
         except KeyringProblem as problem:
             # Signing in again would not help: what is kept is still there.
-            failure = ConfigurationError(f"profile {name} is in the system keyring, which {problem}")
+            failure = ConfigurationError(
+                f"profile {name} is in the system keyring, which {problem}: unlock or repair it, or do without"
+                " (PYTHON_KEYRING_BACKEND=keyring.backends.fail.Keyring) and sign in again"
+            )
         else:
             with contextlib.suppress(msgspec.DecodeError):
                 return None if text is None else msgspec.json.decode(text, type=_Secrets, dec_hook=decode_hook)

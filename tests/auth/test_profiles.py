@@ -118,6 +118,16 @@ def test_a_name_leads_nowhere_else(tmp_path: Path, name: str) -> None:
     assert not files(tmp_path)
 
 
+def test_names_that_differ_by_case_alone_are_not_two_profiles(tmp_path: Path) -> None:
+    profiles = Profiles(tmp_path, backend=NoKeyring())
+    profiles.save("Shop", SIGN_IN)
+    for use in (profiles.require_place, profiles.load, profiles.remove, lambda name: profiles.save(name, SIGN_IN)):
+        with pytest.raises(ConfigurationError, match="no profile shop, and none of that name beside Shop"):
+            use("shop")
+    profiles.save("Shop", SIGN_IN)
+    assert profiles.names() == ["Shop"]
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b"\xff", b'{"client_id": "canary", "token_url": "https://x", "secrets": {"a": 1}}']
 )
@@ -199,13 +209,16 @@ async def test_a_rotated_token_replaces_the_kept_one(tmp_path: Path, backend: Ke
         assert profiles.load("default").refresh_token == Secret("refresh-2")
 
 
-async def test_a_token_that_could_not_be_kept_is_not_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full disk, and an app that signed in with PKCE alone: its answer would void the only token that is kept."""
+@pytest.mark.parametrize("client_secret", ["", "s"])
+async def test_a_token_that_could_not_be_kept_is_not_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client_secret: str
+) -> None:
+    """A full disk: the answer would void the only token that is kept."""
     profiles = Profiles(tmp_path, backend=NoKeyring())
     async with Accounts(rotate=True, valid="canary-refresh") as accounts:
         kept = SignIn(
             client_id="an-app",
-            client_secret=Secret(""),
+            client_secret=Secret(client_secret),
             refresh_token=Secret("canary-refresh"),
             token_url=accounts.token_url,
         )
@@ -259,7 +272,7 @@ class Broken(SystemKeyring):
 
 
 @pytest.mark.parametrize(
-    ("kind", "reason"), [(Locked, "which is locked: unlock it"), (Broken, r"which fails \(OSError\): repair it")]
+    ("kind", "reason"), [(Locked, "which is locked: unlock"), (Broken, r"which fails \(OSError\): unlock or repair it")]
 )
 def test_a_keyring_that_does_not_answer_is_named_and_nobody_is_asked_to_sign_in_for_ever(
     tmp_path: Path, kind: type[SystemKeyring], reason: str
@@ -310,6 +323,15 @@ def test_a_keyring_that_refuses_to_keep_is_told_with_the_place_that_keeps(
     (told,) = caplog.messages
     assert "default.json, because the system keyring is locked" in told
     assert "because the system keyring is locked" in Profiles(tmp_path, backend=backend).save("default", SIGN_IN)
+
+
+def test_what_the_keyring_does_not_forget_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for backend, told in ((SystemKeyring(), []), (NoKeyring(), []), (Locked(), ["is locked: what it has as default"])):
+        profiles = Profiles(tmp_path, backend=backend)
+        profiles.save("default", SIGN_IN)
+        profiles.remove("default")
+        assert profiles.names() == []
+        assert [told[0] in message for message in caplog.messages] == [True] * len(told)
 
 
 def test_a_keyring_setting_that_names_nothing_is_no_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

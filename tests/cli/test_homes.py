@@ -9,11 +9,13 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from spotify_ads_async.auth.homes import provide_temporary_folder
 from tests.support.emulator_process import EmulatorProcess
 
 from .conftest import CommandLine
@@ -58,6 +60,7 @@ def test_reads_work_in_any_home(emulator: EmulatorProcess, tmp_path: Path, name:
 
 EARLY = """
 import sys
+import tempfile
 from spotify_ads_cli import main
 
 class Impatient:
@@ -109,6 +112,16 @@ def test_output_that_goes_nowhere_is_no_traceback_and_reaches_no_file(
     assert (ended.returncode, ended.stderr.strip()) == STREAMS[call]
     with contextlib.closing(sqlite3.connect(tmp_path / "quota.db")) as quota:
         assert quota.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_temporary_files_go_to_the_state_folder_where_no_other_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr("tempfile._candidate_tempdir_list", lambda: [NOWHERE])
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    provide_temporary_folder()
+    assert Path(tempfile.gettempdir()).parent == tmp_path
 
 
 @linux

@@ -37,12 +37,15 @@ def conflicts_since(entity: Entity, present: Sequence[Present]) -> dict[int, lis
     }
 
 
-def read_back(work: RowWork, now: dict[str, Any]) -> StepOutcome:
-    """What became of a row whose draft is gone."""
+def read_back(work: RowWork, now: dict[str, Any], *, again: bool) -> StepOutcome:
+    """What became of a row whose draft is gone; where it took no effect, it waits to be staged ``again``, or failed."""
     if settle(now, work.before, work.after) is Settled.DONE:
         return StepOutcome(state=StepState.DONE, found={name: now[name] for name in work.after if name in now})
-    reason = "the draft is gone, and its values are not live: somebody deleted it, or changed the values since"
-    return StepOutcome(state=StepState.FAILED, reason=reason)
+    reason = (
+        "the draft is gone, and its values are not live: somebody deleted it, or changed the values since;"
+        " --retry-failed stages it anew"
+    )
+    return StepOutcome(state=StepState.WAITING if again else StepState.FAILED, reason="" if again else reason)
 
 
 def _known(value: Any) -> Any:  # noqa: ANN401 - any JSON

@@ -12,9 +12,8 @@ from urllib.parse import unquote, urlsplit
 
 import anyio
 import anyio.to_thread
-import platformdirs
 
-from spotify_ads_async.auth.homes import config_folder
+from spotify_ads_async.auth.homes import config_folder, state_folder
 from spotify_ads_async.cli.connect import environment, signed_in
 from spotify_ads_async.cli.doctor.examination import Examination, Finding
 from spotify_ads_async.cli.origins import PREFIX, VARIABLES, origins, settings_in_force
@@ -57,7 +56,7 @@ async def check_configuration(examination: Examination) -> AsyncIterator[Finding
             text = f"nothing reads {PREFIX}{name}"
             yield Finding.note("configuration", text, f"did you mean {PREFIX}{near[0]}?" if near else "take it away")
     try:
-        examination.facts["settings"] = environment()
+        examination.facts["settings"] = await environment()
     except ConfigurationError as problem:
         yield Finding.problem("configuration", str(problem), "correct it where it is set: " + "; ".join(_told()))
         return
@@ -71,7 +70,7 @@ def _told() -> list[str]:
 
 async def check_folders(_examination: Examination) -> AsyncIterator[Finding]:
     """Whether what must be kept can be kept."""
-    folders = {"settings and sign-ins": config_folder(), "windows": platformdirs.user_state_path("spotify-ads")}
+    folders = {"settings and sign-ins": config_folder(), "windows": state_folder()}
     fine: list[str] = []
     for what, folder in folders.items():
         reason = await anyio.to_thread.run_sync(_unwritable, folder)
@@ -89,7 +88,7 @@ async def check_folders(_examination: Examination) -> AsyncIterator[Finding]:
 
 def _unwritable(folder: Path) -> str:
     """Why the folder cannot be written or made, empty where it can. Nothing is made."""
-    if not folder.is_absolute():
+    if folder.is_relative_to(os.devnull):
         return "there is no home"
     there = folder
     while not os.path.lexists(there) and there.parent != there:
