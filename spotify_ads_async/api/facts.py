@@ -32,37 +32,12 @@ _DEEPEST: Final = 100
 WIDTH: Final = 160
 """The longest line of the file that holds more than one fact."""
 
-_TEXTS = frozenset({"$ref", "format", "type"})
+_TEXTS = frozenset({"$ref", "format", "pattern", "type"})
 _LISTS = frozenset({"enum", "properties", "required"})
-_NUMBERS = frozenset({"maxItems", "maxLength", "maximum", "minItems", "minLength", "minProperties", "minimum"})
-_KEYWORDS = frozenset(
-    {
-        "$ref",
-        "additionalProperties",
-        "default",
-        "deprecated",
-        "discriminator",
-        "enum",
-        "exclusiveMaximum",
-        "exclusiveMinimum",
-        "format",
-        "maxItems",
-        "maxLength",
-        "maxProperties",
-        "maximum",
-        "minItems",
-        "minLength",
-        "minProperties",
-        "minimum",
-        "multipleOf",
-        "nullable",
-        "pattern",
-        "readOnly",
-        "type",
-        "uniqueItems",
-        "writeOnly",
-    }
-)
+_SIZES = frozenset({"maxItems", "maxLength", "maxProperties", "minItems", "minLength", "minProperties", "uniqueItems"})
+_NUMBERS = _SIZES | {"exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum", "multipleOf"}
+_FLAGS = frozenset({"additionalProperties", "deprecated", "nullable", "readOnly", "writeOnly"})
+_KEYWORDS = _TEXTS | _NUMBERS | _FLAGS | {"default", "enum"}
 """What is kept of a schema as it stands; the parts of a schema that are schemas are taken apart in turn."""
 
 
@@ -179,20 +154,21 @@ def _text(value: object) -> str:
     return value
 
 
+def _keyword(key: str, value: Any) -> Any:  # noqa: ANN401 - whatever stands there
+    if key in _NUMBERS and not (isinstance(value, int | float) and math.isfinite(value)):
+        raise TypeError(f"{value!r} is no {key}")
+    if key == "pattern":
+        re.compile(value)
+    return _text(value) if key in _TEXTS else value
+
+
 def _schema(given: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        key: _text(given[key]) if key in _TEXTS else given[key] for key in given if key in _KEYWORDS
-    }
-    for key in found.keys() & _NUMBERS:
-        if not isinstance(found[key], int | float) or not math.isfinite(found[key]):
-            raise TypeError(f"{found[key]!r} is no {key}")
-    re.compile(found.get("pattern", ""))
+    found = {key: _keyword(key, given[key]) for key in given if key in _KEYWORDS}
     if tags := given.get("discriminator"):
         mapping = {tag: _text(reference) for tag, reference in tags.get("mapping", {}).items()}
-        found["discriminator"] = {
-            "propertyName": _text(tags["propertyName"]),
-            **({"mapping": mapping} if mapping else {}),
-        }
+        found["discriminator"] = {"propertyName": _text(tags["propertyName"])} | (
+            {"mapping": mapping} if mapping else {}
+        )
     if "enum" in given:
         found["enum"] = list(given["enum"])
     if isinstance(given.get("additionalProperties"), Mapping):
