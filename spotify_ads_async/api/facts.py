@@ -158,7 +158,7 @@ def _keyword(key: str, value: Any) -> Any:  # noqa: ANN401 - whatever stands the
     if key in _NUMBERS and not (isinstance(value, int | float) and math.isfinite(value)):
         raise TypeError(f"{value!r} is no {key}")
     if key == "pattern":
-        re.compile(value)
+        re.compile(_text(value))
     return _text(value) if key in _TEXTS else value
 
 
