@@ -8,11 +8,12 @@ from typing import NamedTuple
 import anyio
 import msgspec
 
+from spotify_ads_async.bulk.entities import AD_SETS, CAMPAIGNS, Entity
 from spotify_ads_async.bulk.plan.state import state_of
 from spotify_ads_async.bulk.present import Found, read_present
 from spotify_ads_async.bulk.records import Header, PlannedRow, RowOutcome, StepOutcome
 from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS, campaign_drafts, drafts_within, made_at
-from spotify_ads_async.bulk.run.published import Present
+from spotify_ads_async.bulk.run.published import Around, Present
 from spotify_ads_async.bulk.run.writer import Tell
 from spotify_ads_async.bulk.store.draft_tables import CampaignState, DraftCampaign, StagedRow
 from spotify_ads_async.bulk.store.journal import Journal
@@ -62,6 +63,24 @@ class StagedCampaigns:
         await read_present(self._ads, self._header.kind, self._header.ad_account_id, list(by_id), take)
         return present
 
+    async def around(self, campaign: DraftCampaign) -> list[Around]:
+        """What is in a campaign's draft though no row is about it, as it was when it was staged and as it is live.
+
+        Raises:
+            SpotifyAdsError: it cannot be read.
+        """
+        before = await self._journal.read(lambda plan: plan.drafts.around(campaign.id))
+        found: list[Around] = []
+        for entity, ids in ((CAMPAIGNS, before.keys() & {campaign.id}), (AD_SETS, before.keys() - {campaign.id})):
+
+            async def take(answers: Sequence[Found], entity: Entity = entity) -> None:
+                for one, answer in answers:
+                    now = state_of(answer) if answer else "{}"
+                    found.append(Around(entity, one, msgspec.json.decode(before[one]), msgspec.json.decode(now)))
+
+            await read_present(self._ads, entity, self._header.ad_account_id, sorted(ids), take)
+        return found
+
     async def gone(self, campaigns: Sequence[DraftCampaign]) -> dict[str, Gone]:
         """The campaigns of which a draft is there no more, with the rows of theirs of which that is true.
 
@@ -102,7 +121,7 @@ class StagedCampaigns:
             for row, outcome in ended.items():
                 plan.settle(row, 0, outcome)
             for row in gone:
-                plan.drafts.remember(row.step.row, "")
+                plan.drafts.forget_row(row.step.row)
             if state is CampaignState.PUBLISHED:
                 plan.drafts.forget(campaign.id)
             else:
