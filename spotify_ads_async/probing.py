@@ -18,7 +18,7 @@ import msgspec
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.errors import InvalidAnswer, OutcomeUnknown, RequestRejected, SpotifyAdsError
 from spotify_ads_async.governor import Limit
-from spotify_ads_async.governor.ratelimit_headers import rate_headers
+from spotify_ads_async.network.ratelimit_headers import rate_headers
 from spotify_ads_async.operations import (
     CREATE_AD_SET_DRAFT,
     CREATE_CAMPAIGN_DRAFT,

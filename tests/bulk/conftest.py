@@ -66,8 +66,9 @@ class World:
         )
 
     async def plan(self, changes: Path, name: str = "changes.plan", **options: Json) -> Path:
-        plan = self.folder / name
-        await bulk.plan_changes(self.ads, self.server.ad_account_id, changes, plan, **options)
+        plan, given = self.folder / name, options.keys() & set(bulk.Reading.__struct_fields__)
+        reading = bulk.Reading(**{option: options.pop(option) for option in given})
+        await bulk.plan_changes(self.ads, self.server.ad_account_id, changes, plan, reading=reading, **options)
         return plan
 
     async def apply(self, plan: Path, options: bulk.Options = QUICK) -> tuple[list[bulk.PlannedRow], bulk.Progress]:
