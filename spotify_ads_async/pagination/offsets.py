@@ -177,7 +177,7 @@ class OffsetPager(Generic[ItemT]):
                 self._next = self._search.offset
                 return False
             self._search = None
-            self._passes.disturbed |= not self._stands_still(offset, keys, page.total)
+            self._passes.disturbed |= self._start is None or not self._start.is_in(keys, offset, page.total)
             return True
         if self._blind or offset <= self._floor:
             return True
@@ -193,15 +193,6 @@ class OffsetPager(Generic[ItemT]):
             self._back = self._back * 2 or -(-self._lengths.usual // 2)
             self._next = max(self._floor, offset - self._back)
         return False
-
-    def _stands_still(self, offset: int, keys: list[str], total: int | None) -> bool:
-        """Whether the place to go on from is where it was, in a list that is as long."""
-        start = self._start
-        return (
-            start is not None
-            and total == start.total
-            and keys[start.offset - 1 - offset : start.offset - offset] == [*start.after[-1:]]
-        )
 
     def _take_in(self, offset: int, page: Page[ItemT], keys: list[str], total: int | None) -> PageOutcome[ItemT]:
         rows, sweep = page.items, self._passes.sweep
@@ -247,8 +238,7 @@ class OffsetPager(Generic[ItemT]):
             self._passes.sweep.tail = []
             return self._void(calm=False)
         if full or fresh or total is None or reach > total or length > OVERLAP:
-            # Where it is not full, the server gives fewer rows at once than were asked for. All of them may be known:
-            # then the place to go on from lies further on.
+            # Where it is not full, the server gives fewer rows at once than were asked for, known ones perhaps.
             self._contradictions = 0
             usual, self._lengths.usual = self._lengths.usual, max(1, length)
             resized, shorter = usual != length, length < usual
@@ -295,8 +285,7 @@ class OffsetPager(Generic[ItemT]):
     def position(self, taken: int | None) -> Position:
         """The place after ``taken`` rows of the page that counted last, None for all of them."""
         after, offset, total = self._mark.place(taken)
-        unread = 0 if taken is None else self._gained - min(taken, self._gained)
-        yielded = len(self._seen) - unread
+        yielded = self._yielded - (0 if taken is None else self._gained - min(taken, self._gained))
         return Position(
             operation=self._operation.id,
             list=self._digest,
@@ -304,7 +293,7 @@ class OffsetPager(Generic[ItemT]):
             after=() if self._blind else after,
             whole=not self._blind and not self._resumed and 0 < yielded == len(after),
             total=total,
-            yielded=self._yielded - unread,
+            yielded=yielded,
             reordered=self._passes.reordered,
         )
 

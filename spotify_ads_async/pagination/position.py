@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -46,6 +46,11 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def __str__(self) -> str:
         return msgspec.json.encode(self).decode()
+
+    def is_in(self, keys: Sequence[str], offset: int, total: int | None) -> bool:
+        """Whether a page at ``offset`` has the place where it was, in a list that is as long as it was."""
+        before = self.offset - offset
+        return total == self.total and before > 0 and [*keys[before - 1 : before]] == [*self.after[-1:]]
 
     @classmethod
     def parse(cls, text: str) -> Position:
