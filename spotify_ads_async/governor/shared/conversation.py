@@ -127,26 +127,20 @@ class Conversation:
                 if window.out or window.waiting or window.outlook.epoch == _NO_EPOCH:
                     tokens.setdefault(window, {})
         claims = self._claims(asking, {window: place for place, window in enumerate(tokens)}, now)
-        exchange = Exchange(
-            owner=self._owner,
-            lease=_microseconds(self.lease),
-            horizon=_microseconds(self._horizon()),
-            windows=[self._report(window, said, now, news=window in news) for window, said in tokens.items()],
-            claims=[claim for _, claim in claims],
-            leaving=leaving,
-        )
+        lease, horizon = _microseconds(self.lease), _microseconds(self._horizon())
+        reports = [self._report(window, said, now, news=window in news) for window, said in tokens.items()]
+        exchange = Exchange(self._owner, lease, horizon, reports, [claim for _, claim in claims], leaving)
         return Message(exchange, now, awake_at, list(tokens), asking, claims, told, news)
 
     def _claims(self, asking: list[Flow], places: dict[Window, int], now: float) -> list[tuple[Grants, Claim]]:
         """For those who wait and have no grant: first for all interactive requests, then for bulk ones."""
         found: list[tuple[Grants, Claim]] = []
         wishes = [(flow, self._wish(flow, self._flows[flow], now)) for flow in asking]
-        for bulk in (False, True):
-            for flow, counts in wishes:
-                if count := counts[bulk]:
-                    claim = Claim([places[window] for window in flow.windows], self._numbers, count, bulk)
-                    found.append((self._flows[flow], claim))
-                    self._numbers += count
+        for bulk, flow, count in [(bulk, flow, counts[bulk]) for bulk in (False, True) for flow, counts in wishes]:
+            if count:
+                claim = Claim([places[window] for window in flow.windows], self._numbers, count, bulk)
+                found.append((self._flows[flow], claim))
+                self._numbers += count
         return found
 
     def _wish(self, flow: Flow, grants: Grants, now: float) -> tuple[int, int]:

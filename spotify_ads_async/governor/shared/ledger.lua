@@ -113,7 +113,7 @@ local function share(window)
     back[name] = (back[name] or 0) + 1
     table.insert(window.soon, {soon[i], tonumber(soon[i + 1])})
   end
-  -- What bulk requests leave to interactive ones: Window.reserve().
+  -- What bulk requests leave to interactive ones: reserve() in window.py.
   wanted = math.min(math.floor(report.capacity / 4), wanted)
   window.reserve = math.max(0, math.min(capacity - 1, math.max(math.ceil(report.capacity * 0.002), wanted)))
   -- What is soon back is held by nobody any more. Bulk requests lack nothing of what they leave but for their turn.
