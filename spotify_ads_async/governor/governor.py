@@ -15,8 +15,7 @@ from spotify_ads_async.governor.admission import Admission
 from spotify_ads_async.governor.grants import Grants
 from spotify_ads_async.governor.scheduler import Scheduler
 from spotify_ads_async.governor.shared.claims import Claims, OnStoreFailure
-from spotify_ads_async.governor.shared.conversation import lease_seconds
-from spotify_ads_async.governor.shared.store import Store, open_store
+from spotify_ads_async.governor.shared.store import Store, lease_seconds, open_store
 from spotify_ads_async.governor.snapshot import Snapshot, shown
 from spotify_ads_async.governor.wait_queue import Flow, Priority
 from spotify_ads_async.governor.window import Window

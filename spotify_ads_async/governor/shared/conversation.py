@@ -16,16 +16,15 @@ from typing import NamedTuple
 
 from spotify_ads_async.governor.adaptive import AdaptiveLimits
 from spotify_ads_async.governor.grants import Ended, Grant, Grants, Outlook, Pause, awake
-from spotify_ads_async.governor.shared.store import Claim, Exchange, Owner, Reply, WindowReport
+from spotify_ads_async.governor.shared.store import Claim, Exchange, Owner, Reply, WindowReport, lease_seconds
 from spotify_ads_async.governor.wait_queue import Flow, PendingRequest
 from spotify_ads_async.governor.window import Window
 from spotify_ads_async.limits import Limit
 
-__all__ = ["Conversation", "lease_seconds"]
+__all__ = ["Conversation"]
 
 logger = logging.getLogger("spotify_ads_async")
 
-_SHORTEST_LEASE_SECONDS, _LONGEST_LEASE_SECONDS, _LEASE_SHARE = 1.2, 6.0, 0.6
 _POLL_SECONDS, _POLL_SHARE = 0.2, 0.1
 _TRIPS_AHEAD = 1.5
 _MOST_FLOWS_IN_A_MESSAGE = 64
@@ -261,9 +260,3 @@ class Conversation:
 def _microseconds(seconds: float) -> int:
     """Rounded up."""
     return math.ceil(seconds * 1e6)
-
-
-def lease_seconds(limits: tuple[Limit, ...]) -> float:
-    """For how long a process's claims on a store hold without a word from it: half to leave, half to be counted."""
-    shortest = min((limit.window for limit in limits), default=_LONGEST_LEASE_SECONDS)
-    return min(_LONGEST_LEASE_SECONDS, max(_SHORTEST_LEASE_SECONDS, shortest * _LEASE_SHARE))

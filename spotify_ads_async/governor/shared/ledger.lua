@@ -54,9 +54,7 @@ local function open(window)
   local state = data and cmsgpack.unpack(data)
   local whole = state and (state.out == 0 or redis.call('EXISTS', window.tokens) == 1)
   if whole and state.run == run and now >= state.now - STEP_BACK then
-    if report.epoch and report.epoch ~= state.epoch then
-      state.closed = math.max(state.closed, now + over)
-    end
+    if report.epoch and report.epoch ~= state.epoch then state.closed = math.max(state.closed, now + over) end
     return state
   end
   redis.call('DEL', window.tokens)
@@ -204,13 +202,11 @@ end
 local windows, reply = {}, {time = now, windows = {}, grants = {}}
 for place, report in ipairs(message.windows) do
   local window = {report = report, tokens = KEYS[2 * place + 1], key = KEYS[2 * place + 2]}
-  window.state = open(window)
-  local state = window.state
-  window.now = math.max(now, state.now)
+  local state = open(window)
+  window.state, window.now, windows[place] = state, math.max(now, state.now), window
   state.now, state.owners, state.capacity, state.cycle = window.now, state.owners or {}, report.capacity, report.cycle
   settle(window)
   share(window)
-  windows[place] = window
 end
 for place, claim in ipairs(message.claims or {}) do reply.grants[place] = grant(windows, claim) end
 for place, window in ipairs(windows) do reply.windows[place] = answer(window) end

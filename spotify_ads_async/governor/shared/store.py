@@ -14,11 +14,13 @@ import msgspec
 
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor.grants import Outlook, Pause
+from spotify_ads_async.limits import Limit
 from spotify_ads_async.types import Secret
 
 __all__ = ["Claim", "Exchange", "KeptWindow", "Owner", "Reply", "State", "Store", "WindowReport"]
-__all__ += ["lift_pauses", "open_store"]
+__all__ += ["lease_seconds", "lift_pauses", "open_store"]
 
+_SHORTEST_LEASE_SECONDS, _LONGEST_LEASE_SECONDS, _LEASE_SHARE = 1.2, 6.0, 0.6
 _SCHEME = re.compile(r"(?i)(?P<file>sqlite)|(redis|valkey)s?(\+sentinel|\+cluster)?|unix")
 
 
@@ -144,6 +146,12 @@ class Store(Protocol):
     async def aclose(self) -> None:
         """Close the connection; another call opens it anew."""
         ...
+
+
+def lease_seconds(limits: tuple[Limit, ...]) -> float:
+    """For how long a process's claims on a store hold without a word from it: half to leave, half to be counted."""
+    shortest = min((limit.window for limit in limits), default=_LONGEST_LEASE_SECONDS)
+    return min(_LONGEST_LEASE_SECONDS, max(_SHORTEST_LEASE_SECONDS, shortest * _LEASE_SHARE))
 
 
 async def lift_pauses(
