@@ -117,17 +117,16 @@ class State(msgspec.Struct):
 
 
 class KeptWindow(msgspec.Struct, frozen=True):
-    """A window as it is kept: ``limit|window|origin|identity``, and when its tokens are free that are out ``now``."""
+    """A window as it is kept ``now``, under ``limit|window|origin|identity``."""
 
     key: str
     state: State
-    dues: list[int]
     now: int
 
-    @classmethod
-    def of(cls, key: str, state: State, now: int) -> KeptWindow:
-        """A window whose state has its tokens."""
-        return cls(key, state, sorted(due for due in state.tokens.values() if due > now), now)
+    @property
+    def dues(self) -> list[int]:
+        """When the tokens are free that are out."""
+        return sorted(due for due in self.state.tokens.values() if due > self.now)
 
 
 class Store(Protocol):
