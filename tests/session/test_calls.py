@@ -142,18 +142,9 @@ async def test_a_deadline_counts_the_wait_for_quota_and_refuses_at_once_what_can
     assert not caught.value.may_have_taken_effect
 
 
-@pytest.mark.parametrize(
-    ("window", "patience"),
-    [
-        (600.0, {"deadline": 60.0, "max_wait": 5.0}),
-        (600.0, {"deadline": 5.0, "max_wait": 60.0}),
-        (0.9, {"deadline": 0.2}),
-    ],
-)
-async def test_what_comes_first_of_deadline_and_patience_bounds_the_wait(
-    window: float, patience: dict[str, float]
-) -> None:
-    governor = Governor([Limit("client_id", requests=1, window=window)], pace="burst")
+@pytest.mark.parametrize("patience", [{"deadline": 60.0, "max_wait": 5.0}, {"deadline": 60.0, "max_wait": 500.0}])
+async def test_what_comes_first_of_deadline_and_patience_bounds_the_wait(patience: dict[str, float]) -> None:
+    governor = Governor([Limit("client_id", requests=1, window=300.0)], pace="burst")
     async with RawServer(otherwise=answer(200, calls.WRITE.answer)) as server:
         async with client(server.base_url, governor=governor, **patience) as ads:
             await calls.WRITE.by(ads)

@@ -20,7 +20,7 @@ from spotify_ads_async.bulk.store.journal import Journal
 from spotify_ads_async.bulk.store.plan_file import PlanFile
 from spotify_ads_async.client import AdsClient
 
-__all__ = ["Gone", "StagedCampaigns"]
+__all__ = ["Gone", "StagedCampaigns", "read_around"]
 
 
 class Gone(NamedTuple):
@@ -64,22 +64,9 @@ class StagedCampaigns:
         return present
 
     async def around(self, campaign: DraftCampaign) -> list[Around]:
-        """What is in a campaign's draft though no row is about it, as it was when it was staged and as it is live.
-
-        Raises:
-            SpotifyAdsError: it cannot be read.
-        """
+        """What is in a campaign's draft though no row is about it; see :func:`read_around`."""
         before = await self._journal.read(lambda plan: plan.drafts.around(campaign.id))
-        found: list[Around] = []
-        for entity, ids in ((CAMPAIGNS, before.keys() & {campaign.id}), (AD_SETS, before.keys() - {campaign.id})):
-
-            async def take(answers: Sequence[Found], entity: Entity = entity) -> None:
-                for one, answer in answers:
-                    now = state_of(answer) if answer else "{}"
-                    found.append(Around(entity, one, msgspec.json.decode(before[one]), msgspec.json.decode(now)))
-
-            await read_present(self._ads, entity, self._header.ad_account_id, sorted(ids), take)
-        return found
+        return await read_around(self._ads, self._header.ad_account_id, campaign.id, before)
 
     async def gone(self, campaigns: Sequence[DraftCampaign]) -> dict[str, Gone]:
         """The campaigns of which a draft is there no more, with the rows of theirs of which that is true.
@@ -133,3 +120,21 @@ class StagedCampaigns:
         for row in told if tell is not None else []:
             if tell is not None and (row.outcome is not RowOutcome.WAITING or row.reason):
                 await tell(row)
+
+
+async def read_around(ads: AdsClient, ad_account_id: str, campaign_id: str, before: Mapping[str, str]) -> list[Around]:
+    """A campaign and ad sets in it, as they were (``before``, by id) and as they are live.
+
+    Raises:
+        SpotifyAdsError: they cannot be read.
+    """
+    found: list[Around] = []
+    for entity, ids in ((CAMPAIGNS, before.keys() & {campaign_id}), (AD_SETS, before.keys() - {campaign_id})):
+
+        async def take(answers: Sequence[Found], entity: Entity = entity) -> None:
+            for one, answer in answers:
+                now = state_of(answer) if answer else "{}"
+                found.append(Around(entity, one, msgspec.json.decode(before[one]), msgspec.json.decode(now)))
+
+        await read_present(ads, entity, ad_account_id, sorted(ids), take)
+    return found

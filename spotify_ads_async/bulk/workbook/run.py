@@ -15,6 +15,7 @@ import msgspec
 from spotify_ads_async.bulk.records import PlannedRow, RowOutcome, WrongPlan
 from spotify_ads_async.bulk.run.options import Options, Progress
 from spotify_ads_async.bulk.run.runner import Run
+from spotify_ads_async.bulk.store.plan_file import PlanFile
 from spotify_ads_async.bulk.workbook.elsewhere import require_free_names
 from spotify_ads_async.bulk.workbook.making import Making
 from spotify_ads_async.bulk.workbook.publishing import Publishing
@@ -129,9 +130,10 @@ class WorkbookRun:
             with anyio.CancelScope() as scope:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._end_in_time, scope)
+                    # Drafts of what is live are made of what it was changed to: publishing would put it back else.
+                    await self._change_everything()
                     if self._jobs.items:
                         await self._make_everything()
-                    await self._change_everything()
                     if self.header.undo_of and not self._stopping.is_set():
                         await self._remove_everything()
                     tasks.cancel_scope.cancel()
@@ -147,7 +149,10 @@ class WorkbookRun:
         for path in self._parts:
             if self._stopping.is_set():
                 return
-            self._part = part = Run(self._ads, path, self._options, resumes=self._resumes)
+            options = self._options
+            if options.stages and await anyio.to_thread.run_sync(_is_live, path):
+                options = msgspec.structs.replace(options, draft=False, publish=False)
+            self._part = part = Run(self._ads, path, options, resumes=self._resumes)
             async with part:
                 base = msgspec.structs.replace(self.progress)
                 self.progress.total = base.total + part.progress.total
@@ -187,3 +192,9 @@ class WorkbookRun:
         await remove(
             self._ads, Path(self.header.undo_of), archive=self.header.archive, force=self._options.force, tell=tell
         )
+
+
+def _is_live(path: Path) -> bool:
+    """Whether the plan of changes has begun without drafts, to which it keeps."""
+    with PlanFile.open(path) as plan:
+        return plan.begun() and not plan.header.drafts
