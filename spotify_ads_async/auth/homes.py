@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -35,12 +36,12 @@ _NOWHERE = Path(os.devnull)
 
 def config_folder() -> Path:
     """Where settings and sign-ins are kept. Without a home it is a place where no file can be, and errors name it."""
-    return _absolute(platformdirs.user_config_path(_NAME))
+    return _absolute(platformdirs.user_config_dir)
 
 
 def state_folder() -> Path:
     """Where what programs remember is kept, such as the quota's file; without a home as :func:`config_folder`."""
-    return _absolute(platformdirs.user_state_path(_NAME))
+    return _absolute(platformdirs.user_state_dir)
 
 
 def quota_store() -> str:
@@ -59,8 +60,12 @@ def quota_store() -> str:
     return "memory"
 
 
-def _absolute(folder: Path) -> Path:
+def _absolute(place: Callable[[str], str]) -> Path:
     """Without a home, ``~`` stays as it is, and would make a folder of that name wherever the command runs."""
+    try:
+        folder = Path(place(_NAME))
+    except RuntimeError:  # or platformdirs wants one
+        return _NOWHERE / _NAME
     return folder if folder.is_absolute() else _NOWHERE / _NAME
 
 

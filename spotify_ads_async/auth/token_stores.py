@@ -123,7 +123,7 @@ class KeptTokens:
         except Exception as problem:  # noqa: BLE001 (somebody else's code)
             if not rotates and getattr(problem.__cause__ or problem, "errno", None) in _READ_ONLY:
                 return
-            reason = str(problem) if isinstance(problem, SpotifyAdsError) else type(problem).__name__
+            reason = _reason(problem)
         else:
             return
         raise ConfigurationError(
@@ -145,13 +145,18 @@ class KeptTokens:
             if rotated:
                 logger.error(  # noqa: TRY400 (a traceback may show the token)
                     "the new refresh token could not be stored (%s): sign in again before the next run",
-                    type(problem).__name__,
+                    _reason(problem),
                 )
             else:
                 logger.warning(
                     "the access token could not be shared (%s): each process refreshes for itself",
-                    type(problem).__name__,
+                    _reason(problem),
                 )
+
+
+def _reason(problem: Exception) -> str:
+    """Why a store failed: in its own words where they are of this package, which show no secret."""
+    return str(problem) if isinstance(problem, SpotifyAdsError) else type(problem).__name__
 
 
 class _RefreshTokenAlone:

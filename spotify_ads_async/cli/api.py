@@ -61,5 +61,6 @@ async def _changes(document: str | None, *, as_json: bool) -> int:
         show({"document": source, "version": __version__, "changes": msgspec.to_builtins(found)})
     else:
         sys.stdout.writelines(f"{printable(line)}\n" for line in render_changes(found))
-        say(f"{len(found) or 'no'} changes between spotify-ads-async {__version__} and {source}")
+        many = "one change" if len(found) == 1 else f"{len(found) or 'no'} changes"
+        say(f"{many} between spotify-ads-async {__version__} and {source}")
     return FAILED if found else DONE

@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 
 import keyring.errors
+import msgspec
 import pytest
 from keyring.backend import KeyringBackend
 from keyring.backends.fail import Keyring as NoKeyring
@@ -22,6 +23,7 @@ from support.calls import client
 from spotify_ads_async import ConfigurationError, Secret
 from spotify_ads_async.auth.profiles import Profiles
 from spotify_ads_async.auth.sign_in import SignIn
+from spotify_ads_async.auth.token_stores import Tokens
 
 SIGN_IN = SignIn(client_id="an-app", client_secret=Secret("canary-secret"), refresh_token=Secret("canary-refresh"))
 
@@ -116,6 +118,20 @@ def test_a_name_leads_nowhere_else(tmp_path: Path, name: str) -> None:
         with pytest.raises(ConfigurationError, match="cannot name a profile"):
             use()
     assert not files(tmp_path)
+
+
+def test_what_killed_writers_leave_goes_with_the_sign_in(tmp_path: Path) -> None:
+    profiles = Profiles(tmp_path, backend=NoKeyring())
+    for name in ("a", "a.b"):
+        profiles.save(name, SIGN_IN)
+    left, older = (tmp_path / "profiles" / f".a.json.{name}" for name in ("left", "older"))
+    left.touch()
+    older.touch()
+    os.utime(older, (0, 0))
+    profiles.save("a", msgspec.structs.replace(SIGN_IN, client_id="another"))
+    assert (left.exists(), older.exists()) == (True, False)
+    profiles.remove("a")
+    assert [file.name for file in files(tmp_path)] == ["a.b.json"]
 
 
 def test_names_that_differ_by_case_alone_are_not_two_profiles(tmp_path: Path) -> None:
@@ -237,6 +253,17 @@ async def test_a_token_that_could_not_be_kept_is_not_asked_for(
             assert profiles.load("default") == kept
             await calls.READ.by(ads)
         assert profiles.load("default").refresh_token == Secret("refresh-1")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
+def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path: Path) -> None:
+    here, there = (Profiles(tmp_path / name, backend=NoKeyring()) for name in ("here", "there"))
+    there.save("default", SIGN_IN)
+    (tmp_path / "here" / "profiles").mkdir(parents=True)
+    (tmp_path / "here" / "profiles" / "default.json").symlink_to(files(tmp_path / "there")[0])
+    here.replace_tokens("default", Tokens(refresh_token=Secret("newer")))
+    assert there.load("default").refresh_token == Secret("newer")
+    assert here.lock_file("default") == there.lock_file("default")
 
 
 async def test_two_programs_with_one_profile(tmp_path: Path, backend: KeyringBackend) -> None:

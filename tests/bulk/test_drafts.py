@@ -154,7 +154,7 @@ async def test_a_draft_that_somebody_published_or_deleted_is_settled(world: Worl
         path = {"ad_account_id": account.id, "draft_campaign_id": campaign}
         await world.ads.call(operations.DELETE_CAMPAIGN_DRAFT, path=path)
     await bulk.plan_undo(world.ads, plan, world.folder / "undo")
-    assert ("published from a draft" in rows_of(world.folder / "undo")[0].reason) == published
+    assert rows_of(world.folder / "undo")[0].decision is (bulk.Decision.PLANNED if published else bulk.Decision.REFUSED)
     (row,), _ = await world.resume(plan, PUBLISH)
     assert row.outcome is (bulk.RowOutcome.DONE if published else bulk.RowOutcome.FAILED)
     assert ("somebody deleted it" in row.reason) != published
@@ -361,14 +361,53 @@ async def test_a_plan_that_has_begun_without_drafts_stays_without(world: World) 
         await world.resume(plan, PUBLISH)
 
 
-@pytest.mark.parametrize(
-    ("options", "said"), [(DRAFT, "is staged in a draft"), (PUBLISH, "was published from a draft")]
-)
-async def test_undo_says_what_cannot_be_undone(world: World, options: bulk.Options, said: str) -> None:
+async def test_undo_says_that_what_is_staged_is_not_live(world: World) -> None:
     plan = await world.plan(world.names(2))
-    await world.apply(plan, options)
+    await world.apply(plan, DRAFT)
+    await bulk.plan_undo(world.ads, plan, world.folder / "undo", force=True)
+    for row in rows_of(world.folder / "undo"):
+        assert row.outcome is bulk.RowOutcome.REFUSED
+        assert "is staged in a draft" in row.reason
+
+
+@pytest.mark.parametrize("plural", ["ad sets", "ads"])
+async def test_edits_since_staging_are_held_and_come_back_with_undo(world: World, plural: str) -> None:
+    table = world.account.ad_sets if plural == "ad sets" else world.account.ads
+    ad_set = next(iter(world.account.ad_sets))
+    together = {one["id"] for one in world.account.ad_sets if one["campaign_id"] == ad_set["campaign_id"]}
+    first, second = [one for one in table if one["id"] in together or one.get("ad_set_id") in together][:2]
+    plan = await world.plan(
+        world.write(
+            "two.csv", [bulk.ENTITIES[plural].id_column, "name"], [[one["id"], "New"] for one in (first, second)]
+        )
+    )
+    await world.apply(plan, DRAFT)
+    around = [(world.account.campaigns, ad_set["campaign_id"])]
+    around += [(world.account.ad_sets, first["ad_set_id"])] if plural == "ads" else []
+    field, value = ("bid_micro_amount", 7_030_000) if plural == "ad sets" else ("tagline", "Their line")
+    for where, identifier, edit in (
+        (table, first["id"], {field: value}),
+        (table, second["id"], {"name": "Theirs"}),
+        *((where, identifier, {"name": "Theirs"}) for where, identifier in around),
+    ):
+        before = where.get(identifier)
+        where.put({**before, **edit})
+        told, _ = await world.resume(plan, PUBLISH)
+        assert {row.outcome for row in told} == {bulk.RowOutcome.STAGED}
+        assert all("--force publishes" in row.reason for row in told)
+        named = (
+            "bid_amount was 6.80, is 7.03 now, and shall become 6.80" if field in edit and plural == "ad sets" else ""
+        )
+        assert any((named or name) in row.reason for row in told for name in edit)
+        if where is not table:
+            where.put(before)
+    await world.resume(plan, msgspec.structs.replace(PUBLISH, force=True))
+    assert outcomes_of(plan) == {"done": 2}
+    assert [table.get(one["id"])["name"] for one in (first, second)] == ["New", "New"]
+    assert table.get(first["id"]).get(field) == first.get(field)
     undo = world.folder / "undo"
-    await bulk.plan_undo(world.ads, plan, undo, force=True)
-    rows = rows_of(undo)
-    assert [row.outcome for row in rows] == [bulk.RowOutcome.REFUSED] * 2
-    assert all(said in row.reason for row in rows)
+    await bulk.plan_undo(world.ads, plan, undo)
+    await world.apply(undo)
+    assert outcomes_of(undo) == {"done": 2}
+    assert [table.get(one["id"])["name"] for one in (first, second)] == [first["name"], "Theirs"]
+    assert table.get(first["id"])[field] == value

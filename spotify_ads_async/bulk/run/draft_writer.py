@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import anyio
 import msgspec
 
-from spotify_ads_async.bulk.entities import AD_SETS, ADS, CAMPAIGNS
+from spotify_ads_async.bulk.entities import AD_SETS, ADS, CAMPAIGNS, Entity
 from spotify_ads_async.bulk.plan.state import state_of
 from spotify_ads_async.bulk.present import Found, read_present
 from spotify_ads_async.bulk.records import Header, RowOutcome, RowWork, Step, StepOutcome, StepState
@@ -180,6 +180,10 @@ class DraftWriter:
         row = await self._journal.read(lambda plan: plan.drafts.of_row(step.row))
         async with self._turns[row.campaign_id]:
             campaign_draft = await self._draft_of(row.campaign_id)
+        if self._entity is ADS:
+            async with self._turns[row.parent_id]:
+                if row.parent_id not in await self._journal.read(lambda plan: plan.drafts.around(row.campaign_id)):
+                    await self._look_around(AD_SETS, row.parent_id, row.campaign_id)
         draft_id, text = campaign_draft if self._entity is CAMPAIGNS else row.draft_id, ""
         if not draft_id:
             path = {**self._account, self._entity.id_column: step.entity_id}
@@ -199,6 +203,8 @@ class DraftWriter:
     async def _draft_of(self, campaign_id: str) -> str:
         draft_id = await self._journal.read(lambda plan: plan.drafts.draft_of_campaign(campaign_id))
         if not draft_id:
+            if self._entity is not CAMPAIGNS:
+                await self._look_around(CAMPAIGNS, campaign_id, campaign_id)
             await self._journal.write(lambda plan: plan.drafts.begin(campaign_id))
             path = {**self._account, CAMPAIGNS.id_column: campaign_id}
             try:
@@ -210,6 +216,11 @@ class DraftWriter:
             await self._remember(campaign_id, draft)
             draft_id = str(draft.id)
         return draft_id
+
+    async def _look_around(self, entity: Entity, entity_id: str, campaign_id: str) -> None:
+        """Note how the campaign or the ad set of a row is live, whose draft is made and published along with it."""
+        live = await self._ads.call(entity.get, path={**self._account, entity.id_column: entity_id})
+        await self._journal.write(lambda plan: plan.drafts.surround(entity_id, campaign_id, state_of(live)))
 
     async def _remember(self, campaign_id: str, draft: CampaignDraft) -> None:
         known = str(draft.id), made_at(draft)

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import anyio
+import msgspec
 
 from spotify_ads_async.bulk.plan.effects import Conflict
 from spotify_ads_async.bulk.records import Header, StepOutcome, StepState
 from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS
 from spotify_ads_async.bulk.run.options import Options
-from spotify_ads_async.bulk.run.outcomes import compared
-from spotify_ads_async.bulk.run.published import conflicts_since, read_back
+from spotify_ads_async.bulk.run.outcomes import compared, surprises
+from spotify_ads_async.bulk.run.published import changed_around, conflicts_since, overwritten, read_back
 from spotify_ads_async.bulk.run.staged_campaigns import Gone, StagedCampaigns
 from spotify_ads_async.bulk.run.writer import RunControl, Tell
 from spotify_ads_async.bulk.store.draft_tables import CampaignState, DraftCampaign, StagedRow
@@ -44,6 +45,8 @@ class Publisher:
         self._entity = header.kind
         self._entity_type = DRAFT_KINDS[header.entity].entity_type
         self._proven = options.keep_going
+        self._over: dict[str, str] = {}
+        """What publishing overwrites by campaign, of things that no row is about."""
         self._trees = ads.ad_account(header.ad_account_id).trees
 
     # ---- validating
@@ -125,7 +128,7 @@ class Publisher:
         await some_at_once(publish, campaigns)
 
     async def _publish(self, campaign: DraftCampaign, rows: Sequence[StagedRow], tell: Tell) -> None:
-        if not self._options.force and await self._is_changed(campaign, rows, tell):
+        if await self._is_changed(campaign, rows, tell):
             return
         for _ in range(self._options.attempts):
             try:
@@ -159,25 +162,36 @@ class Publisher:
         if errors:
             await self._refuse(campaign, rows, errors, tell)
         else:
-            await self._staged.conclude(campaign, CampaignState.PUBLISHED, await self._compared(rows), tell)
+            await self._staged.conclude(campaign, CampaignState.PUBLISHED, await self._compared(campaign, rows), tell)
         return True
 
     async def _is_changed(self, campaign: DraftCampaign, rows: Sequence[StagedRow], tell: Tell) -> bool:
         """Hold a campaign back of which somebody changed a live entity since it was staged.
 
-        Publishing would undo that.
+        Publishing would undo that. With ``force`` it does, and rows hold what they overwrite.
         """
         try:
-            conflicts = conflicts_since(self._entity, await self._staged.present(rows))
+            present, around = await self._staged.present(rows), await self._staged.around(campaign)
         except SpotifyAdsError as problem:
             await self._staged.conclude(campaign, CampaignState.OPEN, _all(rows, f"not published: {problem}"), tell)
             return True
-        if not conflicts:
-            return False
-        await self._staged.conclude(campaign, CampaignState.VALID, _held_back(rows, conflicts), tell, campaign.version)
-        return True
+        conflicts, along = conflicts_since(self._entity, present), changed_around(around)
+        if self._options.force:
+            over = [overwritten(self._entity, work, now) for work, now in present if work.number in conflicts]
 
-    async def _compared(self, rows: Sequence[StagedRow]) -> dict[int, StepOutcome]:
+            def rebuild(plan: PlanFile) -> None:
+                for work in over:
+                    plan.rebuild(work)
+
+            await self._journal.write(rebuild)
+            self._over[campaign.id] = along
+        elif conflicts or along:
+            held = _held_back(rows, conflicts, along)
+            await self._staged.conclude(campaign, CampaignState.VALID, held, tell, campaign.version)
+            return True
+        return False
+
+    async def _compared(self, campaign: DraftCampaign, rows: Sequence[StagedRow]) -> dict[int, StepOutcome]:
         """What publishing made of live entities, against what was staged."""
         ended = _all(rows, "", StepState.DONE)
         try:
@@ -186,6 +200,17 @@ class Publisher:
                     ended[work.number] = outcome = compared(self._entity, work, work.after, state)
                     if outcome.surprises:
                         self._control.surprised(work, outcome)
+            if over := self._over.get(campaign.id):
+                reason = f"published over what somebody changed: {over}"
+                ended = {row: msgspec.structs.replace(one, reason=one.reason or reason) for row, one in ended.items()}
+            elif not self._proven:
+                for one in await self._staged.around(campaign):
+                    if unexpected := surprises(one.entity, one.before, {}, one.now):
+                        self._control.stop(
+                            f"publishing changed more of {one} than was asked: {'; '.join(map(str, unexpected))}. No"
+                            f" other campaign was published after it. If you know why it is right: spotify-ads bulk"
+                            f" resume {self._journal.path} --publish, with --keep-going to pass over the next ones too"
+                        )
         except SpotifyAdsError as problem:
             self._control.stop(f"what publishing made of the campaign could not be read: {problem}")
         self._proven = True
@@ -238,20 +263,15 @@ class Publisher:
         return gone is not None
 
 
-def _held_back(rows: Sequence[StagedRow], conflicts: Mapping[int, Sequence[Conflict]]) -> dict[int, StepOutcome]:
-    reasons = {number: "; ".join(map(str, found)) for number, found in conflicts.items()}
-    return {
-        row.step.row: StepOutcome(
-            state=StepState.STAGED,
-            reason=(
-                f"not published: somebody changed it since it was staged: {reasons[row.step.row]}; --force"
-                " publishes it all the same"
-                if row.step.row in reasons
-                else "not published: somebody changed another row of its campaign since it was staged"
-            ),
-        )
-        for row in rows
-    }
+def _held_back(
+    rows: Sequence[StagedRow], conflicts: Mapping[int, Sequence[Conflict]], along: str
+) -> dict[int, StepOutcome]:
+    def reason(row: int) -> str:
+        own = [*map(str, conflicts.get(row, ())), *([along] if along else [])]
+        what = f"it since it was staged: {'; '.join(own)}" if own else "another row of its campaign since it was staged"
+        return f"not published: somebody changed {what}; --force publishes it all the same"
+
+    return {row.step.row: StepOutcome(state=StepState.STAGED, reason=reason(row.step.row)) for row in rows}
 
 
 def _all(rows: Sequence[StagedRow], reason: str, state: StepState = StepState.STAGED) -> dict[int, StepOutcome]:

@@ -8,18 +8,19 @@ from typing import NamedTuple
 import anyio
 import msgspec
 
+from spotify_ads_async.bulk.entities import AD_SETS, CAMPAIGNS, Entity
 from spotify_ads_async.bulk.plan.state import state_of
 from spotify_ads_async.bulk.present import Found, read_present
 from spotify_ads_async.bulk.records import Header, PlannedRow, RowOutcome, StepOutcome
 from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS, campaign_drafts, drafts_within, made_at
-from spotify_ads_async.bulk.run.published import Present
+from spotify_ads_async.bulk.run.published import Around, Present
 from spotify_ads_async.bulk.run.writer import Tell
 from spotify_ads_async.bulk.store.draft_tables import CampaignState, DraftCampaign, StagedRow
 from spotify_ads_async.bulk.store.journal import Journal
 from spotify_ads_async.bulk.store.plan_file import PlanFile
 from spotify_ads_async.client import AdsClient
 
-__all__ = ["Gone", "StagedCampaigns"]
+__all__ = ["Gone", "StagedCampaigns", "read_around"]
 
 
 class Gone(NamedTuple):
@@ -62,6 +63,11 @@ class StagedCampaigns:
         await read_present(self._ads, self._header.kind, self._header.ad_account_id, list(by_id), take)
         return present
 
+    async def around(self, campaign: DraftCampaign) -> list[Around]:
+        """What is in a campaign's draft though no row is about it; see :func:`read_around`."""
+        before = await self._journal.read(lambda plan: plan.drafts.around(campaign.id))
+        return await read_around(self._ads, self._header.ad_account_id, campaign.id, before)
+
     async def gone(self, campaigns: Sequence[DraftCampaign]) -> dict[str, Gone]:
         """The campaigns of which a draft is there no more, with the rows of theirs of which that is true.
 
@@ -102,7 +108,7 @@ class StagedCampaigns:
             for row, outcome in ended.items():
                 plan.settle(row, 0, outcome)
             for row in gone:
-                plan.drafts.remember(row.step.row, "")
+                plan.drafts.forget_row(row.step.row)
             if state is CampaignState.PUBLISHED:
                 plan.drafts.forget(campaign.id)
             else:
@@ -114,3 +120,21 @@ class StagedCampaigns:
         for row in told if tell is not None else []:
             if tell is not None and (row.outcome is not RowOutcome.WAITING or row.reason):
                 await tell(row)
+
+
+async def read_around(ads: AdsClient, ad_account_id: str, campaign_id: str, before: Mapping[str, str]) -> list[Around]:
+    """A campaign and ad sets in it, as they were (``before``, by id) and as they are live.
+
+    Raises:
+        SpotifyAdsError: they cannot be read.
+    """
+    found: list[Around] = []
+    for entity, ids in ((CAMPAIGNS, before.keys() & {campaign_id}), (AD_SETS, before.keys() - {campaign_id})):
+
+        async def take(answers: Sequence[Found], entity: Entity = entity) -> None:
+            for one, answer in answers:
+                now = state_of(answer) if answer else "{}"
+                found.append(Around(entity, one, msgspec.json.decode(before[one]), msgspec.json.decode(now)))
+
+        await read_present(ads, entity, ad_account_id, sorted(ids), take)
+    return found

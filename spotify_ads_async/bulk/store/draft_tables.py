@@ -11,7 +11,7 @@ import msgspec
 from spotify_ads_async.bulk.records import Step, StepState
 from spotify_ads_async.bulk.store.schema import decode
 
-__all__ = ["CampaignState", "DraftCampaign", "DraftTables", "StagedRow"]
+__all__ = ["AroundTable", "CampaignState", "DraftCampaign", "DraftTables", "StagedRow"]
 
 
 class CampaignState(enum.StrEnum):
@@ -61,11 +61,24 @@ _STAGED = (
 )
 
 
-class DraftTables:
-    """The tables of drafts in an open plan."""
+class AroundTable:
+    """What is live, and has drafts that are published along with those of a plan."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+
+    def surround(self, entity_id: str, campaign_id: str, state: str) -> None:
+        """Write down how the campaign, or an ad set in it, is live just before its draft is made."""
+        self._connection.execute("INSERT OR REPLACE INTO around VALUES (?, ?, ?)", (entity_id, campaign_id, state))
+
+    def around(self, campaign_id: str) -> dict[str, str]:
+        """What is not in rows and in a campaign's draft, by id: the JSON of each as it was just before."""
+        found = self._connection.execute("SELECT id, state FROM around WHERE campaign_id = ?", (campaign_id,))
+        return dict(found)
+
+
+class DraftTables(AroundTable):
+    """The tables of drafts in an open plan."""
 
     def requeue(self) -> None:
         """Campaigns of which a row is to be staged, or staged again, are to be validated again."""
@@ -105,6 +118,14 @@ class DraftTables:
         )
         self._connection.execute("UPDATE draft SET draft_id = '' WHERE campaign_id = ?", (campaign_id,))
         self._connection.execute("DELETE FROM campaign WHERE id = ?", (campaign_id,))
+        self._connection.execute("DELETE FROM around WHERE campaign_id = ?", (campaign_id,))
+
+    def forget_row(self, row: int) -> None:
+        """Write down that a row's draft is there no more, and perhaps what it was in."""
+        self.remember(row, "")
+        self._connection.execute(
+            "DELETE FROM around WHERE id <> campaign_id AND id = (SELECT parent_id FROM draft WHERE row = ?)", (row,)
+        )
 
     def locate(self, row: int, *, campaign_id: str, parent_id: str) -> None:
         """Write down where a row's draft belongs, before anything of it is made."""
@@ -119,7 +140,7 @@ class DraftTables:
         )
 
     def remember(self, row: int, draft_id: str) -> None:
-        """Write down that a row's draft is there; nothing where it is there no more."""
+        """Write down that a row's draft is there."""
         self._connection.execute("UPDATE draft SET draft_id = ? WHERE row = ?", (draft_id, row))
 
     def conclude(self, campaign_id: str, state: CampaignState, version: int | None = None) -> None:

@@ -14,7 +14,16 @@ import msgspec
 
 from spotify_ads_async.bulk.records import NotAPlan, PlanDamaged, PlanInUse
 
-__all__ = ["create", "decode", "encode", "in_one_sentence", "make_durable", "open_existing", "survive_power_cuts"]
+__all__ = [
+    "AROUND",
+    "create",
+    "decode",
+    "encode",
+    "in_one_sentence",
+    "make_durable",
+    "open_existing",
+    "survive_power_cuts",
+]
 
 _APPLICATION_ID = 0x53414250  # "SABP"
 _FORMAT = 4
@@ -81,6 +90,11 @@ CREATE TABLE draft (row INTEGER PRIMARY KEY, campaign_id TEXT NOT NULL, parent_i
 CREATE INDEX draft_by_campaign ON draft (campaign_id);
 """
 
+AROUND = """
+-- What else the campaigns' drafts hold, as it was live when they were made.
+CREATE TABLE IF NOT EXISTS around (id TEXT PRIMARY KEY, campaign_id TEXT NOT NULL, state TEXT NOT NULL) WITHOUT ROWID;
+"""
+
 _VIEWS = """
 -- The worst of a row's requests says what became of the row.
 CREATE VIEW outcome AS SELECT number, CASE
@@ -140,7 +154,7 @@ def create(path: Path) -> sqlite3.Connection:
         _lock(connection, "MEMORY")
         connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version={_FORMAT}")
-        connection.executescript(f"BEGIN; {_SCHEMA} {_DRAFTS} {_VIEWS} COMMIT;")
+        connection.executescript(f"BEGIN; {_SCHEMA} {_DRAFTS} {AROUND} {_VIEWS} COMMIT;")
     except BaseException:
         connection.close()
         path.unlink(missing_ok=True)
@@ -255,7 +269,7 @@ def _upgrade(connection: sqlite3.Connection) -> None:
         return
     drafts = _DRAFTS if version == _BEFORE_DRAFTS else _FROM_BEFORE_MADE_AT
     states = "" if version == _BEFORE_MADE_AT else f"{_FROM_BEFORE_STATES} {_VIEWS}"
-    connection.executescript(f"BEGIN; {drafts} {states} PRAGMA user_version={_FORMAT}; COMMIT;")
+    connection.executescript(f"BEGIN; {drafts} {AROUND} {states} PRAGMA user_version={_FORMAT}; COMMIT;")
 
 
 def _lock(connection: sqlite3.Connection, journal: Literal["MEMORY", "WAL"]) -> None:

@@ -19,6 +19,7 @@ from spotify_ads_async.cli.doctor.examination import Examination, Finding
 from spotify_ads_async.cli.origins import PREFIX, VARIABLES, origins, settings_in_force
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor.shared import open_store
+from spotify_ads_async.private_files import require_writable
 from spotify_ads_async.settings import Settings
 
 __all__ = ["check_configuration", "check_folders", "check_sign_in", "check_store", "check_versions"]
@@ -95,22 +96,11 @@ def _unwritable(folder: Path) -> str:
         there = there.parent
     if not there.is_dir():
         return f"{there} is no folder"
-    return (
-        ""
-        if os.access(there, os.W_OK | os.X_OK) and _keeps_files(there)
-        else f"no permission for {there}, or a read-only file system"
-    )
-
-
-def _keeps_files(folder: Path) -> bool:
-    """Whether a file can be made: what permissions say is not all, for root and on read-only mounts."""
-    probe = folder / f".spotify-ads-doctor-{os.getpid()}"
     try:
-        probe.touch(exist_ok=False)
-        probe.unlink()
-    except OSError:
-        return False
-    return True
+        require_writable(there)
+    except OSError as problem:
+        return f"{there}: {problem.strerror}"
+    return ""
 
 
 async def check_sign_in(examination: Examination) -> AsyncIterator[Finding]:

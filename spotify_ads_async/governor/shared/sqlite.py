@@ -21,6 +21,7 @@ from spotify_ads_async.errors import ConfigurationError, StoreUnavailable
 from spotify_ads_async.governor.shared.ledger import Surroundings, exchange
 from spotify_ads_async.governor.shared.store import Exchange, KeptWindow, Reply, State
 from spotify_ads_async.network.addresses import split_address
+from spotify_ads_async.private_files import at_home
 from spotify_ads_async.sqlite_file import LOCK_SECONDS, SqliteFile
 
 __all__ = ["SqliteStore", "path_of"]
@@ -39,7 +40,7 @@ def path_of(url: str) -> Path:
     """The file behind ``sqlite:///path``, absolute: ``~`` is the home, a bare name is in the working directory.
 
     Raises:
-        ConfigurationError: the URL names a host, or no file.
+        ConfigurationError: the URL names a host, or no file, or a home where there is none.
     """
     parts = split_address(url)
     path = "" if parts is None or parts.netloc or parts.query or parts.fragment else unquote(parts.path)
@@ -50,7 +51,7 @@ def path_of(url: str) -> Path:
     path = path.lstrip("/")
     if not path.startswith("~") and path[1:2] != ":" and "/" in path:  # neither home, a drive, nor a bare name
         path = f"/{path}"
-    return Path(path).expanduser().absolute()
+    return at_home(path).absolute()
 
 
 class SqliteStore:
