@@ -273,8 +273,8 @@ async def test_a_walk_that_goes_on_amid_rows_that_change_places_is_complete_or_s
         return offset_answers(listed, cap=7)(query)
 
     call = ListCall(ListServer(answer), ROWS).reading_ahead(0)
-    found, position = await walk_some(call, count)
     try:
+        found, position = await walk_some(call, count)
         found += await call.starting_at(position).collect()
     except WalkIncomplete:
         return
