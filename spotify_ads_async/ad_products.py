@@ -21,6 +21,7 @@ from spotify_ads_async.operations import (
 )
 from spotify_ads_async.pagination import ListCall
 from spotify_ads_async.pagination.page import Caller
+from spotify_ads_async.pagination.some import batched
 from spotify_ads_async.types import Answer
 from spotify_ads_async.undocumented import GET_AD_PRODUCT_CATALOG
 from spotify_ads_async.validation.ad_products import (
@@ -51,7 +52,7 @@ class _CampaignProduct(Answer, frozen=True, kw_only=True):
     """A campaign's ad product, which the document does not declare on answers, and the API gives for some."""
 
     id: str | None = None
-    ad_product: str | None = None
+    ad_product: Any = None
 
 
 class _CampaignProducts(Answer, frozen=True, kw_only=True):
@@ -95,7 +96,10 @@ class AdProducts:
         """Read the catalogue, which may fail without the run's failing."""
         try:
             with anyio.fail_after(_PATIENCE_SECONDS):
-                return cls(await read_catalog(caller))
+                catalog = await read_catalog(caller)
+            if catalog.products:
+                return cls(catalog)
+            problem = "it names no ad product in a form that this version reads"
         except SpotifyAdsError as error:
             problem = str(error)
         except TimeoutError:
@@ -132,8 +136,8 @@ class AdProducts:
                 if wanted - self._known and not self._looked:
                     await self._learn_page(caller, ad_account_id)
                 unknown = [] if self._everything else sorted(wanted - self._known)
-                for start in range(0, len(unknown), _AT_ONCE):
-                    await self._learn_page(caller, ad_account_id, unknown[start : start + _AT_ONCE])
+                for part in batched(unknown, _AT_ONCE):
+                    await self._learn_page(caller, ad_account_id, part)
             case _:
                 if not self._walked:
                     await self._learn_everything(caller, ad_account_id)
@@ -165,13 +169,13 @@ class AdProducts:
         )
         async for campaign in campaigns:
             self._know(campaign.id or "", product_of({"ad_product": campaign.ad_product}))
-        reserved = list(self._campaigns)
-        for start in range(0, len(reserved), _AT_ONCE):
-            query = {"limit": _AT_ONCE, "campaign_ids": reserved[start : start + _AT_ONCE]}
+        for part in batched(list(self._campaigns), _AT_ONCE):
+            query = {"limit": _AT_ONCE, "campaign_ids": part}
             async for ad_set in ListCall(
                 caller, GET_AD_SETS_BY_AD_ACCOUNT_ID, path={"ad_account_id": ad_account_id}, query=query
             ):
-                self._ad_sets[ad_set.id or ""] = self._campaigns[ad_set.campaign_id or ""]
+                if product := self._campaigns.get(ad_set.campaign_id or ""):
+                    self._ad_sets[ad_set.id or ""] = product
 
     @staticmethod
     async def learn_one(
