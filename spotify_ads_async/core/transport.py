@@ -138,7 +138,6 @@ class Transport:
                 response = await pool.http.request(
                     request.method,
                     url,
-                    # No name of this frame stands for the header: a traceback may show it.
                     headers={**request.headers, **self._signature[1]} if request.headers else self._signature[1],
                     data=body,
                     timeout=self._limited if timeout else self._endless,
@@ -168,7 +167,10 @@ class Transport:
         raise failure  # outside of the handler, for the same reason
 
     def _sign(self, token: Secret) -> None:
-        """Make the header that signs a request; it is kept, for most calls have the same token."""
+        """Make the header that signs a request; it is kept, for most calls have the same token.
+
+        No name of a frame stands for it: a traceback may show those.
+        """
         if not header_safe(token.reveal()):
             raise _UnsafeTokenError
         self._signature = token, CIMultiDict(Authorization=f"Bearer {token.reveal()}")
