@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
 import anyio
@@ -214,7 +214,7 @@ class Session:
             state.unanswered = False
             if state.doubt is not None and operation.method == "DELETE" and isinstance(failure, NotFound):
                 # The attempt whose answer was lost did delete it.
-                return wire.no_content(operation)
+                return cast("AnswerT", None)
             action, delay = self._repeats.judge(operation, failure, state, self.options.max_wait)
             if action is RetryAction.FOLLOW:
                 return await self._read_completed(operation, failure, state)
@@ -283,7 +283,7 @@ class Session:
         target = wire.target_below(self.base_url, error_answers.resource_uri(conflict))
         failure = conflict
         if target is not None:
-            reading = msgspec.structs.replace(operation, method="GET", repeat=Repeat.SAFE, body=None)
+            reading = msgspec.structs.replace(operation, method="GET", repeat=Repeat.SAFE)
             request = wire.HttpRequest(method="GET", target=target)
             try:
                 again = CallState(operation=reading, request=request, ends_at=state.ends_at, listeners=self.listeners)

@@ -26,7 +26,6 @@ __all__ = [
     "Part",
     "answer",
     "masked",
-    "no_content",
     "request",
     "target_below",
     "with_idempotency_key",
@@ -310,12 +309,6 @@ def _item_texts(kind: type[Any], attribute: str) -> msgspec.json.Decoder[Any]:
     name = next(field.encode_name for field in msgspec.structs.fields(kind) if field.name == attribute)
     texts: Any = msgspec.defstruct("ItemTexts", [(attribute, list[msgspec.Raw])], rename={attribute: name})
     return msgspec.json.Decoder(texts)
-
-
-def no_content(operation: Operation[AnswerT]) -> AnswerT:
-    """What a call answers whose answer has no body."""
-    del operation
-    return cast("AnswerT", None)
 
 
 SHORTEST_SECRET = 8

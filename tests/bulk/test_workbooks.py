@@ -719,6 +719,19 @@ async def test_two_files_with_the_same_rows_numbers_are_two_plans(world: World) 
     assert len(list(world.account.campaign_drafts)) == 2
 
 
+async def test_two_plans_of_one_file_at_once_make_nothing_twice(world: World) -> None:
+    path = book(world.folder / "book.xlsx", campaigns=[{"name": "Autumn", "objective": "reach"}])
+    first, second, third = [await world.plan(path, f"{number}.plan") for number in range(3)]
+    options = bulk.Options(looked_at=time.monotonic())
+    async with bulk.apply_workbook(world.ads, first, options) as working:
+        with pytest.raises(bulk.WrongPlan, match=f"at this moment by process .* with {first}: wait for it"):
+            await run(world, second, looked_at=time.monotonic())
+        assert [row.outcome async for row in working] == [bulk.RowOutcome.STAGED]
+    with pytest.raises(bulk.WrongPlan, match="somebody made campaign Autumn"):
+        await run(world, third, looked_at=time.monotonic())
+    assert len(list(world.account.campaign_drafts)) == 1
+
+
 async def test_a_run_that_is_left_early_goes_on_later(world: World) -> None:
     campaigns = [{"name": f"Campaign {number}", "objective": "REACH"} for number in range(30)]
     plan = await world.plan(book(world.folder / "book.xlsx", campaigns=campaigns))

@@ -95,6 +95,24 @@ def test_what_happens_before_a_command_has_begun_is_no_traceback(problem: str, c
     assert ended.stderr.count(b"\n") == bool(said)
 
 
+FEW_FILES = """
+import resource
+from spotify_ads_async.cli.run import run
+
+async def look():
+    print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+run(look)
+"""
+
+
+@linux
+def test_a_command_takes_as_many_connections_as_the_system_gives() -> None:
+    ended = subprocess.run([sys.executable, "-c", FEW_FILES], capture_output=True, text=True, timeout=60, check=False)
+    assert int(ended.stdout) > 64
+
+
 NO_ROOM = "error: the output could not be written to its end (No space left on device): make room where it goes to"
 NO_APP = "error: a sign-in needs the app's client ID, from its page in Spotify's developer dashboard"
 STREAMS: Mapping[str, tuple[int, str]] = {

@@ -142,9 +142,9 @@ async def test_a_deadline_counts_the_wait_for_quota_and_refuses_at_once_what_can
     assert not caught.value.may_have_taken_effect
 
 
-@pytest.mark.parametrize("patience", [{"deadline": 60.0, "max_wait": 5.0}, {"deadline": 60.0, "max_wait": 500.0}])
+@pytest.mark.parametrize("patience", [{"deadline": 60.0, "max_wait": 5.0}, {"deadline": 5.0, "max_wait": 60.0}])
 async def test_what_comes_first_of_deadline_and_patience_bounds_the_wait(patience: dict[str, float]) -> None:
-    governor = Governor([Limit("client_id", requests=1, window=300.0)], pace="burst")
+    governor = Governor([Limit("client_id", requests=1, window=30.0)], pace="burst")
     async with RawServer(otherwise=answer(200, calls.WRITE.answer)) as server:
         async with client(server.base_url, governor=governor, **patience) as ads:
             await calls.WRITE.by(ads)
@@ -244,6 +244,10 @@ async def test_a_deadline_holds_for_reading_what_a_create_made() -> None:
     async with RawServer(otherwise=stall, script=[COMPLETED]) as server, client(server.base_url, deadline=0.3) as ads:
         with pytest.raises(OutcomeUnknown, match="deadline"):
             await calls.CREATE.by(ads)
+    paused = faults.failed(503, Retry_After="100")
+    async with RawServer(otherwise=paused, script=[COMPLETED]) as server, client(server.base_url, deadline=50.0) as ads:
+        with pytest.raises(OutcomeUnknown, match="the server failed"):
+            await calls.CREATE.by(ads)
 
 
 async def test_a_reused_key_says_so() -> None:
@@ -255,7 +259,8 @@ async def test_a_reused_key_says_so() -> None:
 @pytest.mark.parametrize("found", [True, False])
 async def test_verify_settles_an_unknown_outcome(found: bool) -> None:  # noqa: FBT001
     events: list[Event] = []
-    async with RawServer(otherwise=faults.reset) as server, client(server.base_url) as ads:
+    lost = faults.failed(500, {"sp-trace-id": "a-trace"})
+    async with RawServer(otherwise=lost) as server, client(server.base_url) as ads:
         ads.subscribe(events.append)
 
         async def look() -> object:
@@ -267,9 +272,10 @@ async def test_verify_settles_an_unknown_outcome(found: bool) -> None:  # noqa: 
             with pytest.raises(ConnectionFailed) as caught:
                 await calls.WRITE.by(ads, verify=look)
             assert not caught.value.may_have_taken_effect
-            assert str(caught.value).startswith(
+            assert str(caught.value) == (
                 "updateAdSet: the answer was lost, and reading back shows that the request took no effect: it can be"
-                " sent again (updateAdSet: the connection failed after the request left: "
+                " sent again (updateAdSet: the server failed (HTTP 500, sp_trace_id a-trace)) (HTTP 500, sp_trace_id"
+                " a-trace)"
             )
     assert isinstance(events[-1], CallSucceeded if found else CallFailed)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -16,9 +17,15 @@ from spotify_ads_async import InvalidAnswer, InvalidRequest, Secret
 from spotify_ads_async.core import wire
 from spotify_ads_async.models import AdSetUpdate, AssetType, AssetUpload
 from spotify_ads_async.operation import Operation
-from spotify_ads_async.operations import GET_AD_SET_BY_ID, GET_AD_SETS_BY_AD_ACCOUNT_ID, UPLOAD_ASSET
+from spotify_ads_async.operations import (
+    GET_AD_SET_BY_ID,
+    GET_AD_SETS_BY_AD_ACCOUNT_ID,
+    GET_ARTIST_TARGETS,
+    UPLOAD_ASSET,
+)
 
 IDS = {"ad_account_id": ACCOUNT, "ad_set_id": THING}
+JSON = "application/json"
 UPLOAD_IDS = {"ad_account_id": ACCOUNT, "asset_id": THING}
 
 
@@ -179,6 +186,33 @@ def test_a_list_under_another_name_is_no_empty_list(body: bytes, said: str) -> N
     with pytest.raises(InvalidAnswer, match="no content type") as caught:
         wire.answer(GET_AD_SETS_BY_AD_ACCOUNT_ID, status=200, content_type=lambda: "", body=body)
     assert said in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ('"continuation_token": "a"', "it holds 2 artists, and"),
+        ('"paging": {"total_results": 3}', "it holds 2 of 3 artists, and"),
+        ('"continuation_token": "a", "paging": {"total_results": 2}', "it holds 2 of 2 artists, and"),
+        ('"paging": {"total_results": 2}', ""),
+        ('"paging": {"total_results": "3"}', ""),
+        ('"paging": null, "other": 1', ""),
+    ],
+)
+def test_a_page_of_what_came_whole_before_is_not_the_whole(more: str, said: str) -> None:
+    body = f'{{"artists": [{{}}, {{}}], {more}}}'.encode()
+    read = partial(wire.answer, GET_ARTIST_TARGETS, status=200, content_type=lambda: JSON, body=body)
+    if said:
+        with pytest.raises(InvalidAnswer, match=f"{said} this version asks for no more pages"):
+            read()
+    else:
+        assert len(read().artists) == 2
+
+
+def test_a_list_that_comes_in_pages_may_say_so() -> None:
+    body = b'{"ad_sets": [{}], "paging": {"total_results": 3}}'
+    read = wire.answer(GET_AD_SETS_BY_AD_ACCOUNT_ID, status=200, content_type=lambda: JSON, body=body)
+    assert len(read.ad_sets) == 1
 
 
 def test_a_token_is_masked_where_it_is_one() -> None:
