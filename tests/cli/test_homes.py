@@ -64,15 +64,14 @@ def test_reads_work_in_any_home(emulator: EmulatorProcess, tmp_path: Path, name:
 
 EARLY = """
 import sys
-import tempfile
-from spotify_ads_cli import main
 
 class Impatient:
     def find_spec(self, name, path=None, target=None):
-        if name == "typer":
+        if name == "spotify_ads_cli.bash":
             raise {problem}
 
 sys.meta_path.insert(0, Impatient())
+from spotify_ads_cli import main
 main()
 """
 
