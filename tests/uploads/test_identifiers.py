@@ -105,6 +105,27 @@ def test_lines_are_counted_by_what_became_of_them() -> None:
     assert counts.sample == ["a@b.co"]
 
 
+@pytest.mark.parametrize(
+    ("cell", "refused"),
+    [
+        ("Ann", False),
+        ("Ann Bob", False),
+        ("Ann x@ @x", False),
+        ("@nobody", True),
+        ("x@", True),
+        ("Ann b@cd", True),
+        ("Ann bc@d", True),
+        ("Ann a@b.co", True),
+        ("Ann AEBE52E7-03EE-455A-B3C4-E57283966239", True),
+    ],
+)
+def test_words_beside_an_identifier_are_a_name_unless_they_look_like_one(cell: str, refused: bool) -> None:  # noqa: FBT001
+    counts = Counts()
+    found = list(identifiers(["e-mail\n", f"z@b.co; {cell}\n"], None, counts))
+    assert hashes("z@b.co")[0] in found
+    assert counts.refused == refused, (cell, counts)
+
+
 def test_many_refused_lines_are_counted_and_the_first_ten_named() -> None:
     counts = Counts()
     list(identifiers(["nobody\n"] * 30, None, counts))
