@@ -81,6 +81,14 @@ def test_columns_are_found_whatever_separates_them(lines: list[str], columns: li
     assert (counts.refused, counts.empty, counts.cleaned) == (0, 0, 0)
 
 
+@pytest.mark.parametrize(("separator", "cleaned"), [(",", 0), (";", 0), ("\t", 1)])
+def test_a_space_behind_a_separator_is_none_of_a_cells_unless_tabs_separate(separator: str, cleaned: int) -> None:
+    counts = Counts()
+    lines = [f"Name{separator}E-Mail\n", f'x{separator} "a@b.co"\n']
+    assert list(identifiers(lines, None, counts)) == hashes("a@b.co")
+    assert counts.cleaned == cleaned
+
+
 def test_a_column_that_is_not_there_is_an_error() -> None:
     with pytest.raises(KeyError, match="phone"):
         list(identifiers(["mail;name\n", "a@b.co;x\n"], ["mail", "phone"], Counts()))
