@@ -33,7 +33,6 @@ from spotify_ads_async.bulk.records import (
 )
 from spotify_ads_async.bulk.results import (
     Difference,
-    PlanTotals,
     differences,
     plan_totals,
     preview,
@@ -44,6 +43,7 @@ from spotify_ads_async.bulk.resumed import budgets_resumed
 from spotify_ads_async.bulk.run.options import Options, Progress
 from spotify_ads_async.bulk.run.runner import Run
 from spotify_ads_async.bulk.store.plan_file import PlanFile, is_plan, now_text
+from spotify_ads_async.bulk.totals import PlanTotals
 from spotify_ads_async.bulk.workbook.planning import plan_file
 from spotify_ads_async.bulk.workbook.records import NewItem, NewState, WorkbookHeader
 from spotify_ads_async.bulk.workbook.run import WorkbookRun
@@ -121,7 +121,7 @@ async def plan_changes(
     zone: ZoneInfo | None = None,
     name: str = "",
     leave_out: Sequence[str] = (),
-) -> None:
+) -> PlanTotals | None:
     """Read a file of changes and the present state, and make the plan. No request changes anything.
 
     Rows without an id are new: their campaigns, ad sets and ads are made as drafts when the plan is carried out.
@@ -147,6 +147,10 @@ async def plan_changes(
         name: what the plan and its messages call the file, where that is not its name.
         leave_out: rows to leave out, by number, place (``ads, row 4``), id or name.
 
+    Returns:
+        What the plan comes to; None where it is that of a workbook with new rows or several tables, see
+        :func:`is_workbook_plan`.
+
     Raises:
         BadChanges: there are no rows, or some are refused, with file, line or cell, column and reason.
         HiddenRowsFound: rows are hidden, and ``hidden`` is left out.
@@ -167,7 +171,7 @@ async def plan_changes(
             force=force,
             left_out=LeftOut(leave_out),
         )
-        await plan_file(_bulk(ads), source, _header(ads, ad_account_id, source.shown), plan)
+        return await plan_file(_bulk(ads), source, _header(ads, ad_account_id, source.shown), plan)
 
 
 @contextlib.asynccontextmanager
@@ -198,7 +202,7 @@ async def plan_selection(
     settings: Sequence[str],
     skip_bad_rows: bool = False,
     zone: ZoneInfo | None = None,
-) -> None:
+) -> PlanTotals:
     """Make a plan that gives new values to everything that satisfies all conditions.
 
     Args:
@@ -210,6 +214,9 @@ async def plan_selection(
         settings: new values, such as ``bid_amount=12.50`` or ``budget.amount=+10%``.
         skip_bad_rows: plan what can be changed though other rows are refused.
         zone: the zone of times that name none.
+
+    Returns:
+        What the plan comes to.
 
     Raises:
         BadExpression: a condition or a setting cannot be understood.
@@ -223,7 +230,7 @@ async def plan_selection(
         settings=[parse_setting(entity, text, zone=zone) for text in settings],
     )
     shown = f"{entity.plural} where {' and '.join(where)}" if where else f"all {entity.plural}"
-    await planner.plan_selection(
+    return await planner.plan_selection(
         _bulk(ads), chosen, _header(ads, ad_account_id, shown, entity), plan, skip_bad_rows=skip_bad_rows
     )
 

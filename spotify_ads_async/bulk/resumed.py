@@ -12,8 +12,8 @@ import anyio.to_thread
 from spotify_ads_async.bulk.entities import AD_SETS
 from spotify_ads_async.bulk.present import PAGE_SIZE, Found, read_present
 from spotify_ads_async.bulk.records import Decision, Header
-from spotify_ads_async.bulk.results import budget_of, is_off
 from spotify_ads_async.bulk.store.plan_file import PlanFile
+from spotify_ads_async.bulk.totals import budget_of, is_off
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.governor import Priority
 from spotify_ads_async.models import AdStatus

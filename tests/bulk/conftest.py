@@ -67,7 +67,9 @@ class World:
 
     async def plan(self, changes: Path, name: str = "changes.plan", **options: Json) -> Path:
         plan = self.folder / name
-        await bulk.plan_changes(self.ads, self.server.ad_account_id, changes, plan, **options)
+        totals = await bulk.plan_changes(self.ads, self.server.ad_account_id, changes, plan, **options)
+        if totals is not None:
+            check_totals(plan, totals)
         return plan
 
     async def apply(self, plan: Path, options: bulk.Options = QUICK) -> tuple[list[bulk.PlannedRow], bulk.Progress]:
@@ -75,6 +77,15 @@ class World:
 
     async def resume(self, plan: Path, options: bulk.Options = QUICK) -> tuple[list[bulk.PlannedRow], bulk.Progress]:
         return await collected(bulk.resume(self.ads, plan, options))
+
+
+def check_totals(plan: Path, totals: bulk.PlanTotals) -> None:
+    """What planning says that a plan comes to is what its rows come to."""
+    with bulk.PlanFile.open(plan) as file:
+        counted = bulk.PlanTotals(now=totals.now)
+        for row in file.changes():
+            counted.add(row)
+        assert totals == counted
 
 
 async def collected(run: bulk.Run) -> tuple[list[bulk.PlannedRow], bulk.Progress]:

@@ -191,20 +191,26 @@ def most_spent(state: Mapping[str, Any], now: datetime) -> MicroAmount | None:
     amount = cast("dict[str, Any]", budget).get(MICROS) if isinstance(budget, dict) else None
     if not isinstance(amount, int):
         return 0
-    start, end = state.get("start_time"), state.get("end_time")
-    days = _days_left(start if isinstance(start, str) else "", end if isinstance(end, str) else "", now)
+    days = _days_left(state.get("start_time"), state.get("end_time"), now)
     if cast("dict[str, Any]", budget).get("type") == _DAILY:
         return None if days is None else amount * days
     return amount if days is None or days else 0
 
 
-@functools.lru_cache(maxsize=1024)
-def _days_left(start: str, end: str, now: datetime) -> int | None:
+def _days_left(start: object, end: object, now: datetime) -> int | None:
     """The days, begun ones too, from now or from the start until the end of a flight; None where it has no end."""
-    begin, ending = moment_of(start), moment_of(end)
+    ending = _seconds(end) if isinstance(end, str) else None
     if ending is None:
         return None
-    return max(0, math.ceil((ending - max(now, begin or now)).total_seconds() / _SECONDS_A_DAY))
+    begin = _seconds(start) if isinstance(start, str) else None
+    return max(0, math.ceil((ending - max(now.timestamp(), begin or 0)) / _SECONDS_A_DAY))
+
+
+@functools.lru_cache(maxsize=4096)
+def _seconds(moment: str) -> float | None:
+    """A time in seconds since 1970, None where it is none; many flights begin and end alike."""
+    found = moment_of(moment)
+    return None if found is None else found.timestamp()
 
 
 def changed_amounts(before: Mapping[str, Any], after: Mapping[str, Any], path: str = "") -> list[Amount]:
