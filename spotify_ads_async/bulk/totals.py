@@ -10,11 +10,11 @@ from typing import Any, TypedDict, cast
 
 import msgspec
 
-from spotify_ads_async.bulk.plan.money import MICROS, most_spent
+from spotify_ads_async.bulk.plan.money import MICROS, days_left, most_of
 from spotify_ads_async.bulk.records import Decision, PlannedChange
 from spotify_ads_async.money import format_micros
 
-__all__ = ["PlanTotals", "budget_of", "is_off"]
+__all__ = ["PlanTotals", "is_off", "type_and_amount"]
 
 _ARCHIVED = "ARCHIVED"
 _TIMES = frozenset({"start_time", "end_time"})
@@ -111,31 +111,29 @@ class PlanTotals(msgspec.Struct, kw_only=True):
             is_unusual: whether it has unusual amounts of money.
         """
         self.rows += 1
-        match decision:
-            case Decision.PLANNED:
-                self.planned += 1
-                self.unusual += is_unusual
-                self.requests += steps
-                self._add_fields(before, after, state)
-            case Decision.UNCHANGED:
-                self.unchanged += 1
-            case Decision.CONFLICT:
-                self.conflicts += 1
-                self.requests_held_back += steps
-            case _:
-                self.refused += decision is Decision.REFUSED
+        if decision == Decision.PLANNED:
+            self.planned += 1
+            self.unusual += is_unusual
+            self.requests += steps
+            for field in after:
+                self.fields[field] += 1
+            if not _SWITCHES.isdisjoint(after):
+                self._add_switch(before, after)
+            if not _SPENT.isdisjoint(after):
+                self._add_budget(before, after, state)
+        elif decision == Decision.CONFLICT:
+            self.conflicts += 1
+            self.requests_held_back += steps
+        else:
+            self.unchanged += decision == Decision.UNCHANGED
+            self.refused += decision == Decision.REFUSED
 
-    def _add_fields(self, before: Mapping[str, Any], after: Mapping[str, Any], state: Mapping[str, Any]) -> None:
-        for field in after:
-            self.fields[field] += 1
-        if not _SWITCHES.isdisjoint(after):
-            off_before, off_after = is_off(before), is_off(after)
-            archived = _ARCHIVED in {after.get("status"), after.get("delivery")}
-            self.archived += archived
-            self.paused += off_after and not off_before and not archived
-            self.resumed += off_before and not off_after
-        if not _SPENT.isdisjoint(after):
-            self._add_budget({**state, **before}, after)
+    def _add_switch(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+        off_before, off_after = is_off(before), is_off(after)
+        archived = _ARCHIVED in {after.get("status"), after.get("delivery")}
+        self.archived += archived
+        self.paused += off_after and not off_before and not archived
+        self.resumed += off_before and not off_after
 
     def in_words(self, currency: str) -> str:
         """What somebody agrees to: ``change 12 rows, 1 unusual, budgets grow by 330.00 USD``."""
@@ -144,38 +142,42 @@ class PlanTotals(msgspec.Struct, kw_only=True):
         grow = [f"budgets grow by {format_micros(self.budget_growth)} {currency}"] if self.budget_growth else []
         return ", ".join([*said, *grow])
 
-    def _add_budget(self, state: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    def _add_budget(self, before: Mapping[str, Any], after: Mapping[str, Any], state: Mapping[str, Any]) -> None:
         """Count the budget of an ad set, and what it may spend until its flight ends."""
+        state = {**state, **before}
         changed = {**state, **after}
-        (old_type, old), (new_type, new) = budget_of(state), budget_of(changed)
+        days = days_after = days_left(state, self.now)
+        if not _TIMES.isdisjoint(after):
+            days_after = days_left(changed, self.now)
+        budget, budget_after = state.get("budget"), changed.get("budget")
+        (old_type, old), (new_type, new) = type_and_amount(budget), type_and_amount(budget_after)
         if "budget" in after:
             if old is not None:
                 self.budget_before[str(old_type)] += old
             if new is not None:
                 self.budget_after[str(new_type)] += new
         begins = not _SWITCHES.isdisjoint(after) and is_off(state) and not is_off(changed)
-        anew = begins or (not _TIMES.isdisjoint(after) and _is_prolonged(state, changed, self.now))
-        grows = (new or 0) - (old or 0 if old_type == new_type and not anew else 0)
-        self.budget_growth += max(0, grows)
+        counts_whole = old_type != new_type or begins or _is_prolonged(budget_after, days, days_after)
+        self.budget_growth += max(0, (new or 0) - (0 if counts_whole else old or 0))
         if _FLIGHT.isdisjoint(after):
             return
-        most_before, most_after = most_spent(state, self.now), most_spent(changed, self.now)
+        most_before, most_after = most_of(budget, days), most_of(budget_after, days_after)
         self.most_before += most_before or 0
         self.most_after += most_after or 0
         self.unbounded_before += most_before is None
         self.unbounded_after += most_after is None
 
 
-def _is_prolonged(before: Mapping[str, Any], after: Mapping[str, Any], now: datetime) -> bool:
+def _is_prolonged(budget: object, days: int | None, days_after: int | None) -> bool:
     """Whether more of the same budget is spent until the flight's end; nothing bounds what has no end."""
-    most = [most_spent({**flight, "budget": after.get("budget")}, now) for flight in (before, after)]
-    old, new = (math.inf if one is None else one for one in most)
+    if days == days_after:
+        return False
+    old, new = (math.inf if (most := most_of(budget, one)) is None else most for one in (days, days_after))
     return new > old
 
 
-def budget_of(values: Mapping[str, Any]) -> tuple[object, int | None]:
+def type_and_amount(budget: object) -> tuple[object, int | None]:
     """The type of a budget and its amount in micros, None where there is none."""
-    budget: Any = values.get("budget")
     if not isinstance(budget, dict):
         return None, None
     held = cast("dict[str, Any]", budget)

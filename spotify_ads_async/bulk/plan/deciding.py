@@ -30,7 +30,6 @@ _NAMED_BY = frozenset({"id", "name", "ad_product", "campaign_id", "ad_set_id"})
 _SPENT_BY = frozenset({"budget", "start_time", "end_time", "delivery", "status"})
 _ALWAYS_READ = _NAMED_BY | _SPENT_BY
 """What names a row's entity and its ad product, and what a change of money is judged and counted by."""
-_MONEY_FIELDS = frozenset({"budget", "bid_micro_amount", "base_rate_micro_amount", "start_time", "end_time"})
 
 
 class Decider:
@@ -133,32 +132,28 @@ class Decider:
         values = {**row.change, **self._resolved(row.doubts, state)} if row.doubts else row.change
         merged = merge(self._entity, row.base, state, values) if row.base else Merge(values=values, conflicts=())
         for name, value in merged.values.items():
-            # Cells are read without white space at their ends, which what is live may have.
-            if type(value) is str and isinstance(live := leaf(state, self._entity.columns[name].path), str):
-                merged.values[name] = live if live != value and trimmed(live) == value else value
+            if type(value) is str:
+                live = leaf(state, self._entity.columns[name].path)
+                # Cells are read without white space at their ends, which what is live may have.
+                if live != value and isinstance(live, str) and trimmed(live) == value:
+                    merged.values[name] = live
         return merged
 
     def _described(self, row: ReadRow, text: str, state: dict[str, Any], found: Any) -> Decided:  # noqa: ANN401
         name = str(state.get("name") or "")
         if isinstance(found, Refusal):
             return Decided(row=row, effect=found, name=name)
-        for field in found.after:
-            if field in self._shape.partly_sent:
-                for name_left_out in left_out(state.get(field), self._shape, field):
-                    self._answered_only[name_left_out] += 1
-        unusual: list[str] = []
+        for field in self._shape.told_of & found.after.keys():
+            for name_left_out in left_out(state.get(field), self._shape, field):
+                self._answered_only[name_left_out] += 1
+        unusual = ""
         if self._entity.has_money:
             self.currency = self.currency or currency_in(state)
-            if not found.after.keys().isdisjoint(_MONEY_FIELDS):
-                unusual = unusual_changes(found.amounts, state, found.after, self.currency, now=self._now)
-        return Decided(
-            row=row,
-            effect=found,
-            text=text,
-            name=name,
-            parent=str(state.get(self._entity.parent_field) or "") if self._entity.parent_field else "",
-            unusual="; ".join(unusual),
-        )
+            if found.amounts or "budget" in found.after:
+                said = unusual_changes(found.amounts, state, found.after, self.currency, now=self._now)
+                unusual = "; ".join(said)
+        parent = str(state.get(self._entity.parent_field) or "") if self._entity.parent_field else ""
+        return Decided(row=row, effect=found, text=text, name=name, parent=parent, unusual=unusual)
 
     def _resolved(self, doubts: Mapping[str, Doubt], state: dict[str, Any]) -> dict[str, Cell]:
         """The values of cells that could not be read.
