@@ -8,28 +8,34 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from codegen import calls, document, fragment, models, operations, overrides, reference, resources
-from codegen.source import neaten
+from codegen.source import neaten, put
 from spotify_ads_async.api.changes import find_changes, render_changes
 from spotify_ads_async.api.facts import Facts, known_facts, render_facts
 
 __all__ = ["follow", "generate", "main"]
 
+_NOTHING: Mapping[str, str] = {}
 ROOT = Path(__file__).parents[1]
 FACTS = Path("spotify_ads_async/api.json")
 PACKAGES = ("spotify_ads_async/models", "spotify_ads_async/operations", "spotify_ads_async/resources")
 
 
-def generate(facts: Facts, root: Path, overrides_file: Path = overrides.FILE) -> tuple[list[Path], list[str]]:
-    """Write the facts and every file made from them below ``root``, and drop those that are no longer made.
+def generate(
+    facts: Facts, root: Path, overrides_file: Path = overrides.FILE, beside: Mapping[str, str] = _NOTHING
+) -> tuple[list[Path], list[str]]:
+    """Write every file made from the facts below ``root``, drop those that are no longer made.
+
+    The facts come last: whoever is broken off can do it again, and hears the same.
 
     Args:
         facts: what the API's document says.
         root: the repository, or a directory to compare with it.
         overrides_file: what the document cannot say.
+        beside: further files to write.
 
     Returns:
         The files, relative to ``root``, and what the overrides lack or no longer need.
@@ -37,29 +43,29 @@ def generate(facts: Facts, root: Path, overrides_file: Path = overrides.FILE) ->
     Raises:
         GenerationError: somebody must decide something first; nothing has been written.
     """
+    files, notes = _render(facts, overrides_file)
+    files = {**beside, **files}
     with tempfile.TemporaryDirectory() as workshop:
-        files, notes = _render(facts, overrides_file)
         for name, text in files.items():
-            file = Path(workshop, name)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf-8")
+            put(Path(workshop, name), text)
         neaten(sorted(Path(workshop).rglob("*.py")))
-        for package in PACKAGES:
-            for stale in Path(root, package).glob("*.py"):
-                stale.unlink()
         for name in files:
-            target = root / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(Path(workshop, name).read_text(encoding="utf-8"), encoding="utf-8")
+            put(root / name, Path(workshop, name).read_text(encoding="utf-8"))
+    for package in PACKAGES:
+        for file in Path(root, package).glob("*.py"):
+            if f"{package}/{file.name}" not in files:
+                file.unlink()
     return sorted(Path(name) for name in files), notes
 
 
 def _render(facts: Facts, overrides_file: Path) -> tuple[dict[str, str], list[str]]:
-    said = overrides.load(overrides_file)
-    files = {str(FACTS): render_facts(facts)}
+    said, files = overrides.load(overrides_file), dict[str, str]()
     api = document.Document(facts)
     said.apply(api)
-    found, shapes = calls.read(api, said)
+    try:
+        found, shapes = calls.read(api, said)
+    except RecursionError:
+        raise document.GenerationError("schemas of the document refer to each other without end") from None
     for package, made in (
         ("models", models.render(shapes, said.docs, api)),
         ("resources", resources.render(found, said, shapes)),
@@ -67,7 +73,7 @@ def _render(facts: Facts, overrides_file: Path) -> tuple[dict[str, str], list[st
     ):
         files |= {f"spotify_ads_async/{package}/{name}": text for name, text in made.items()}
     files["docs/reference/operations.md"] = reference.render(found, said)
-    return files, api.notes
+    return files | {str(FACTS): render_facts(facts)}, api.notes
 
 
 def follow(source: str, root: Path, before: Facts, overrides_file: Path = overrides.FILE) -> Iterable[str]:
@@ -87,11 +93,11 @@ def follow(source: str, root: Path, before: Facts, overrides_file: Path = overri
     """
     facts = document.load(source)
     changes = find_changes(before, facts)
-    files, notes = generate(facts, root, overrides_file)
+    beside = {fragment.FILE: fragment.render(changes)} if changes else {}
+    files, notes = generate(facts, root, overrides_file, beside)
     if not changes:
         return [f"{len(files)} files written; the API is as it was", *notes]
-    written = fragment.write(changes, root / "changes")
-    report = [*render_changes(changes), "", f"{len(files)} files written; for users: {written.relative_to(root)}"]
+    report = [*render_changes(changes), "", f"{len(files) - 1} files written; for users: {fragment.FILE}"]
     return [*report, *(["to do in codegen/overrides.yaml:", *(f"  {note}" for note in notes)] if notes else [])]
 
 

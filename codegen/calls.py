@@ -162,7 +162,7 @@ def _operation(said: Call, shapes: Shapes, document: Document, found: _Found, ov
         repeat=said.repeat or ("safe" if found.method == "get" else "never"),
         walk=said.walk,
         item=_item(shapes, answer, said.walk),
-        page_size=next((one["schema"]["maximum"] for one, _ in parameters if one["name"] == "limit"), 0),
+        page_size=next((one["schema"].get("maximum", 0) for one, _ in parameters if one["name"] == "limit"), 0),
     )
 
 

@@ -95,10 +95,10 @@ class Document:
 
     def follow(self, schema: dict[str, Any], pointer: str) -> tuple[dict[str, Any], str]:
         """The schema that ``schema`` refers to and where it stands; itself where it is no reference."""
-        while "$ref" in schema:
-            pointer = schema["$ref"].removeprefix("#")
-            schema = self.at(pointer)
-        return schema, pointer
+        if "$ref" not in schema:
+            return schema, pointer
+        pointer = schema["$ref"].removeprefix("#")
+        return self.follow(self.at(pointer), pointer)
 
 
 def _keys(pointer: str) -> list[str]:

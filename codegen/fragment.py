@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from spotify_ads_async.api.changes import HEADINGS, Change
 
-__all__ = ["NAME", "write"]
+__all__ = ["FILE", "render"]
 
-NAME = "+api-document.changed.md"
+FILE = "changes/+api-document.changed.md"
 _TURNS = {"new": "new {}", "gone": "{} gone", "changed": "{} changed", "renamed": "{} renamed"}
 
 
-def write(changes: Sequence[Change], directory: Path) -> Path:
-    """Write what changed for users in one sentence for each kind of fact."""
+def render(changes: Sequence[Change]) -> str:
+    """What changed for users in one sentence for each kind of fact."""
     sentences: list[str] = []
     for kind, heading in HEADINGS.items():
         for turn, form in _TURNS.items():
@@ -22,10 +21,7 @@ def write(changes: Sequence[Change], directory: Path) -> Path:
             if names:
                 said = form.format("required fields" if kind == "required" else heading)
                 sentences.append(f"{said[:1].upper()}{said[1:]}: {', '.join(names)}.")
-    file = directory / NAME
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("The package follows a newer document of the API. " + " ".join(sentences) + "\n", encoding="utf-8")
-    return file
+    return "The package follows a newer document of the API. " + " ".join(sentences) + "\n"
 
 
 def _named(change: Change) -> str:

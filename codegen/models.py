@@ -44,7 +44,7 @@ def _in_order(shapes: list[Shape], known: Shapes) -> list[Shape]:
     left = {shape.name: shape for shape in sorted(shapes, key=lambda shape: not isinstance(shape, EnumShape))}
     result: list[Shape] = []
     while left:
-        free = next((name for name, shape in left.items() if not _needs(shape, known) & (left.keys() - {name})), None)
+        free = next((name for name, shape in left.items() if not _needs(shape, known) & left.keys()), None)
         if free is None:
             raise GenerationError(f"schemas contain each other: {', '.join(left)}; teach codegen to write that")
         result.append(left.pop(free))

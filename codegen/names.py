@@ -53,7 +53,7 @@ def attribute(name: str, pointer: str) -> str:
     Raises:
         GenerationError: it is no Python name.
     """
-    if not name.isidentifier() or keyword.iskeyword(name):
+    if not name.isidentifier() or keyword.iskeyword(name) or name in {"self", "mro"} or name.startswith("__"):
         raise GenerationError(f"{pointer}: {name!r} cannot be an attribute; teach codegen to rename it")
     return name
 

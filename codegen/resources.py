@@ -186,6 +186,8 @@ def _call(opening: str, arguments: list[str], one: Operation) -> str:
     return f"        {opening}{', '.join([*arguments, *held])})\n"
 
 
+_FITTING = 107
+_NEXT = f"\n{' ' * 12}"
 _SAID = {
     "limit": "how many rows a page holds",
     "offset": "how many rows to pass over",
@@ -211,19 +213,23 @@ def _about(one: Operation, ids: list[str], shapes: Shapes) -> str:
     call = f"{one.call}({', '.join([*ids, *(['body'] if one.body else [])])})"
     if one.walk:
         answer = f"A list call: `async for` reads every {described(one.item or '', classes)}, and `await` one page."
-        example = f"async for one in {call}: ..."
+        example = f"Call it as ``async for one in {call}: ...``."
         error = "while it is read, as of :meth:`Session.call`."
     else:
         answer = f"{described(one.answer, classes)}, as the API has it now." if one.answer else ""
-        example = f"{'answer = ' if one.answer else ''}await {call}"
+        example = f"Call it as ``{'answer = ' if one.answer else ''}await {call}``."
         doubt = "" if one.repeat == "safe" else ", OutcomeUnknown after"
         error = f"InvalidRequest before it is sent{doubt}, or another of :meth:`Session.call`."
     parts = [
         f"{one.summary.removesuffix('.')} ({one.id}).",
         *(["Args:\n" + "\n".join(arguments)] if arguments else []),
-        *([f"Returns:\n            {answer}"] if answer else []),
+        *(
+            [f"Returns:\n            {answer}{' ' if len(answer) + len(example) < _FITTING else _NEXT}{example}"]
+            if answer
+            else []
+        ),
         f"Raises:\n            SpotifyAdsError: {error}",
-        f"Example: ``{example}``",
+        *([] if answer else [example]),
     ]
     text = "\n\n        ".join(parts)
     return f'        """{text}\n        """\n'

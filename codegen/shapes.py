@@ -115,6 +115,12 @@ class Shapes:
 
     def type_of(self, schema: Schema, pointer: str, mode: Mode) -> str:
         """The Python type of a schema, as source."""
+        try:
+            return self._type_of(schema, pointer, mode)
+        except KeyError as missing:
+            raise GenerationError(f"{pointer}: the schema has no {missing}; correct it in `mend`") from None
+
+    def _type_of(self, schema: Schema, pointer: str, mode: Mode) -> str:
         set_type = self._overrides.type_at(pointer, mode)
         schema, pointer = self._resolve(schema, pointer)
         set_type = set_type or self._overrides.type_at(pointer, mode)
@@ -122,7 +128,7 @@ class Shapes:
             return _annotated(set_type, schema) if mode == "request" else set_type
         if "oneOf" in schema:
             return self._union(schema, pointer, mode)
-        if "enum" in schema:
+        if schema.get("enum"):
             return self._enum(schema, pointer, mode)
         if schema.get("properties") or "allOf" in schema:
             return self._struct(schema, pointer, mode)

@@ -51,7 +51,7 @@ class _CampaignProduct(Answer, frozen=True, kw_only=True):
     """A campaign's ad product, which the document does not declare on answers, and the API gives for some."""
 
     id: str | None = None
-    ad_product: str | None = None
+    ad_product: Any = None
 
 
 class _CampaignProducts(Answer, frozen=True, kw_only=True):
@@ -95,7 +95,10 @@ class AdProducts:
         """Read the catalogue, which may fail without the run's failing."""
         try:
             with anyio.fail_after(_PATIENCE_SECONDS):
-                return cls(await read_catalog(caller))
+                catalog = await read_catalog(caller)
+            if catalog.products:
+                return cls(catalog)
+            problem = "it names no ad product in a form that this version reads"
         except SpotifyAdsError as error:
             problem = str(error)
         except TimeoutError:
@@ -171,7 +174,8 @@ class AdProducts:
             async for ad_set in ListCall(
                 caller, GET_AD_SETS_BY_AD_ACCOUNT_ID, path={"ad_account_id": ad_account_id}, query=query
             ):
-                self._ad_sets[ad_set.id or ""] = self._campaigns[ad_set.campaign_id or ""]
+                if product := self._campaigns.get(ad_set.campaign_id or ""):
+                    self._ad_sets[ad_set.id or ""] = product
 
     @staticmethod
     async def learn_one(

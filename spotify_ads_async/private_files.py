@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import glob
 import os
 import select
 import stat
@@ -13,12 +15,36 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-__all__ = ["append_private_line", "read_small_file", "without_waiting", "write_private_file"]
+from spotify_ads_async.errors import ConfigurationError
+
+__all__ = [
+    "append_private_line",
+    "at_home",
+    "read_small_file",
+    "remove_left",
+    "require_writable",
+    "without_waiting",
+    "write_private_file",
+]
 
 DoneT = TypeVar("DoneT")
 
 _PATIENCE_SECONDS = 10.0
 _IN_USE_SECONDS = 2.0
+_PAGE = 4096
+_SURELY_LEFT_SECONDS = 600.0
+
+
+def at_home(path: str | Path) -> Path:
+    """The path, with ``~`` as the user's home.
+
+    Raises:
+        ConfigurationError: there is no home.
+    """
+    file = os.path.expanduser(path)  # noqa: PTH111 (without a home, pathlib's raises)
+    if file.startswith("~"):
+        raise ConfigurationError(f"{path}: there is no home that ~ could stand for: set HOME, or name the whole path")
+    return Path(file)
 
 
 def read_small_file(file: Path, largest: int) -> bytes:
@@ -57,12 +83,15 @@ def _has_come(handle: int) -> bool:
 def write_private_file(file: Path, content: bytes) -> None:
     """Write a file of mode 0600: whoever reads it sees the old content or the new. Its folder is made. Blocks.
 
+    What a link leads to is written, and the link stays.
+
     Raises:
         OSError: it cannot be written.
     """
+    file = file.resolve()
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # mkstemp makes files of mode 0600.
-    handle, name = tempfile.mkstemp(prefix=f".{file.stem}.", dir=file.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
     try:
         with os.fdopen(handle, "wb") as temporary:
             temporary.write(content)
@@ -72,6 +101,32 @@ def write_private_file(file: Path, content: bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+    remove_left(file, older_than=_SURELY_LEFT_SECONDS)
+
+
+def remove_left(file: Path, *, older_than: float = 0.0) -> None:
+    """Remove what writers of a file that were killed have left beside it, and what is in there. Blocks.
+
+    Args:
+        file: the file.
+        older_than: seconds; a younger one may be at it still.
+    """
+    for left in file.parent.glob(f".{glob.escape(file.name)}.*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime >= older_than:
+                left.unlink()
+
+
+def require_writable(folder: Path) -> None:
+    """Make, write and remove a file, which tells more than permissions, as on full disks and read-only mounts. Blocks.
+
+    Raises:
+        OSError: the folder keeps no file.
+    """
+    with tempfile.TemporaryFile(dir=folder) as probe:
+        probe.write(bytes(_PAGE))
+        probe.flush()
+        os.fsync(probe.fileno())
 
 
 def _when_free(work: Callable[[], DoneT]) -> DoneT:

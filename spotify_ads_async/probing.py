@@ -6,8 +6,9 @@ are refused, kept or dropped. Bulk changes send what such an answer allows.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
@@ -16,9 +17,10 @@ import anyio
 import msgspec
 
 from spotify_ads_async.client import AdsClient
-from spotify_ads_async.errors import InvalidAnswer, OutcomeUnknown, RequestRejected, SpotifyAdsError
+from spotify_ads_async.errors import InvalidAnswer, RequestRejected, SpotifyAdsError
 from spotify_ads_async.governor import Limit
-from spotify_ads_async.governor.ratelimit_headers import rate_headers
+from spotify_ads_async.models import CampaignDraft
+from spotify_ads_async.network.ratelimit_headers import rate_headers
 from spotify_ads_async.operations import (
     CREATE_AD_SET_DRAFT,
     CREATE_CAMPAIGN_DRAFT,
@@ -95,55 +97,57 @@ async def probe(ads: AdsClient, ad_account_id: str) -> ApiFacts:
     # What is asked about is what no document has.
     lenient = ads.with_options(validate=False)
     path = {"ad_account_id": ad_account_id}
-    try:
-        draft = await lenient.call(CREATE_CAMPAIGN_DRAFT, path=path, body={"name": _NAME})
-    except OutcomeUnknown as unknown:
-        unknown.add_note(
-            f"a draft of a campaign named {_NAME!r} may have been made: delete it with spotify-ads drafts delete"
-        )
-        raise
-    if not draft.id:
-        raise InvalidAnswer("the answer names no draft of the campaign", may_have_taken_effect=True)
+    # A draft that is being made can be deleted only when its answer names it: giving up waits for that.
+    making = asyncio.ensure_future(lenient.call(CREATE_CAMPAIGN_DRAFT, path=path, body={"name": _NAME}))
     failure: BaseException | None = None
     try:
+        draft = await asyncio.shield(making)
         return await _probe_in(lenient, path, draft.id)
     except BaseException as error:
         failure = error
         raise
     finally:
-        left = await _deleted(lenient, {**path, "draft_campaign_id": draft.id})
-        if failure is not None:
-            failure.add_note(left or f"the draft of the probe, {draft.id}, was deleted again: nothing is left")
+        left = await _deleted(lenient, path, making)
+        if isinstance(failure, SpotifyAdsError):
+            failure.add_note(left or "the draft of the probe was deleted again, or never made: nothing is left")
         elif left:
             logger.warning("%s", left)
 
 
-async def _deleted(ads: AdsClient, path: Mapping[str, str]) -> str:
-    """Delete the draft with what is in it; why it may be there still, empty where it is gone."""
-    with anyio.move_on_after(_CLEANUP_SECONDS, shield=True):
-        try:
-            await ads.call(DELETE_CAMPAIGN_DRAFT, path=path)
-        except SpotifyAdsError as problem:
-            return f"the draft of the probe, {path['draft_campaign_id']}, could not be deleted again: {problem}"
-        return ""
-    return (
-        f"the draft of the probe, {path['draft_campaign_id']}, may be there still: deleting it took longer than"
-        f" {_CLEANUP_SECONDS:.0f} s"
-    )
+async def _deleted(ads: AdsClient, path: Mapping[str, str], making: Awaitable[CampaignDraft]) -> str:
+    """Delete the draft with what is in it, once it is made; why it may be there still, empty where it is gone."""
+    name = repr(_NAME)
+    try:
+        with anyio.fail_after(_CLEANUP_SECONDS, shield=True):
+            name = (await making).id or name
+            await ads.call(DELETE_CAMPAIGN_DRAFT, path={**path, "draft_campaign_id": name})
+    except TimeoutError:
+        return (
+            f"the draft of the probe, {name}, may be there still: deleting it took longer than {_CLEANUP_SECONDS:.0f} s"
+        )
+    except SpotifyAdsError as problem:
+        known = name != repr(_NAME) or problem.may_have_taken_effect
+        return f"the draft of the probe, {name}, could not be deleted again: {problem}" if known else ""
+    return ""
 
 
-async def _probe_in(ads: AdsClient, path: Mapping[str, str], campaign_id: str) -> ApiFacts:
+async def _probe_in(ads: AdsClient, path: Mapping[str, str], campaign_id: str | None) -> ApiFacts:
+    if not campaign_id:
+        raise InvalidAnswer("the answer names no draft of the campaign", may_have_taken_effect=True)
     body = {"name": _NAME, "campaign_id": campaign_id, "targets": _TARGETS}
     made = await _raw(ads, CREATE_AD_SET_DRAFT, path, body)
     path = {**path, "draft_ad_set_id": str(made.get("id"))}
     before = _targets(await _raw(ads, GET_AD_SET_DRAFT, path))
     await _raw(ads, UPDATE_AD_SET_DRAFT, path, {"targets": {"genders": _OTHER_GENDER}})
     after = _targets(await _raw(ads, GET_AD_SET_DRAFT, path))
-    return ApiFacts(
-        base_url=ads.base_url,
-        found_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    found = ApiFacts(base_url=ads.base_url, found_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    if not set(_OTHER_GENDER) <= _members(after, "genders"):
+        # What was sent has not come to be, or is not shown, so what else is there says nothing.
+        return found
+    return msgspec.structs.replace(
+        found,
         objects=_patching(before, after),
-        lists=_listing(after.get("genders")),
+        lists=_listing(_members(after, "genders")),
         unknown_keys=await _unknown(
             ads, path, {"targets": {**after, "genders": _OTHER_GENDER, _UNKNOWN: "x"}}, inside="targets"
         ),
@@ -156,19 +160,23 @@ def _patching(before: Mapping[str, Any], after: Mapping[str, Any]) -> Patching |
 
     Placements are left out: the server may ask for them and keep them.
     """
-    if not before.get("platforms"):
+    platforms = _members(before, "platforms")
+    if not platforms:
         return None
-    return "merge" if after.get("platforms") == before["platforms"] else "replace"
+    return "merge" if _members(after, "platforms") == platforms else "replace"
 
 
-def _listing(genders: object) -> Patching | None:
+def _members(targets: Mapping[str, Any], name: str) -> set[str]:
+    """A list's values, in whichever order the server tells them."""
+    values = targets.get(name)
+    return set(map(str, cast("list[object]", values))) if isinstance(values, list) else set()
+
+
+def _listing(genders: set[str]) -> Patching | None:
     """Whether the list is the new one alone, or has the old value too."""
-    if not isinstance(genders, list):
-        return None
-    found = set(cast("list[str]", genders))
-    if found == set(_OTHER_GENDER):
+    if genders == set(_OTHER_GENDER):
         return "replace"
-    return "merge" if found == {*_OTHER_GENDER, *_TARGETS["genders"]} else None
+    return "merge" if genders == {*_OTHER_GENDER, *_TARGETS["genders"]} else None
 
 
 async def _unknown(ads: AdsClient, path: Mapping[str, str], body: dict[str, Any], *, inside: str = "") -> UnknownKeys:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import msgspec
 
@@ -13,9 +12,9 @@ from spotify_ads_async.auth.refresh_token import RefreshToken
 from spotify_ads_async.auth.token_endpoint import ACCOUNTS_URL
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor import PUBLISHED_LIMITS, Limit, parse_limits
-from spotify_ads_async.network.addresses import ALLOW_HTTP_VARIABLE
+from spotify_ads_async.network.addresses import ALLOW_HTTP_VARIABLE, is_text
 from spotify_ads_async.network.options import TransportOptions
-from spotify_ads_async.private_files import read_small_file
+from spotify_ads_async.private_files import at_home, read_small_file
 from spotify_ads_async.types import Secret
 
 __all__ = ["BASE_URL", "Settings", "secret_from", "settings_from", "transport_from"]
@@ -114,20 +113,23 @@ def secret_from(environment: Mapping[str, str], name: str) -> Secret | None:
     """
     given, file = Secret(environment.get(name, "").strip()), _text(environment, f"{name}_FILE")
     if not file:
+        if not is_text(given.reveal()):
+            raise ConfigurationError(f"{name} holds bytes that are no text in UTF-8")
         return given if given.reveal() else None
     if given.reveal():
         raise ConfigurationError(f"the environment holds both {name} and {name}_FILE: leave one of them out")
     try:
-        found = Secret(read_small_file(Path(file).expanduser(), _LONGEST_SECRET).decode("utf-8-sig").strip())
-    except (OSError, RuntimeError) as problem:
-        reason = getattr(problem, "strerror", None) or str(problem)
+        found = Secret(read_small_file(at_home(file), _LONGEST_SECRET).decode("utf-8-sig").strip())
+    except OSError as problem:
+        reason = problem.strerror
     except UnicodeDecodeError:
         reason = "it is no text in UTF-8"
     else:
         if found.reveal():
             return found
         reason = "it is empty"
-    raise ConfigurationError(f"{name}_FILE: {file} cannot be read ({reason})")
+    # Not the file's name, for somebody may have put the secret itself there.
+    raise ConfigurationError(f"the file that {name}_FILE names cannot be read ({reason})")
 
 
 def _text(environment: Mapping[str, str], name: str) -> str:

@@ -23,8 +23,8 @@ from spotify_ads_async.cli.origins import origins
 from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.run import USAGE, say
 from spotify_ads_async.errors import ConfigurationError
-from spotify_ads_async.governor.limits import parse_limits
 from spotify_ads_async.governor.shared import open_store
+from spotify_ads_async.limits import parse_limits
 from spotify_ads_async.network.addresses import ALLOW_HTTP_VARIABLE, require_secure
 from spotify_ads_async.network.options import TransportOptions
 from spotify_ads_async.private_files import read_small_file

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -103,6 +105,21 @@ def test_what_only_people_can_read_is_kept_in_words() -> None:
     assert rules("update").sentences == ("objective: cannot change after creation", "It lasts 365 days at most")
 
 
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ({"allowed_values": [{"field": "name"}]}, 'allowed values: {"field":"name"}'),
+        ({"allowed_values": {"name": []}}, "name: []"),
+        ({"frequency_caps": {"max_impressions": {"DAY": "5"}}}, 'frequency caps: {"max_impressions":{"DAY":"5"}}'),
+        ({"new_rules": ["Be kind"]}, "new_rules: Be kind"),
+        (["Be kind"], "Be kind"),
+    ],
+)
+def test_a_rule_of_no_known_form_is_kept_in_words(section: Json, words: str) -> None:
+    found = rules("create", create=section, both={})
+    assert (found.sentences, found.checkable) == ((words,), False)
+
+
 def test_a_rule_tells_what_the_catalogue_says_of_it() -> None:
     (violation,) = rules().violations(GOOD | {"assets": {}})
     assert str(violation) == "assets.asset_id: is required for AUCTION (the main one; must not be archived)"
@@ -111,9 +128,17 @@ def test_a_rule_tells_what_the_catalogue_says_of_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("named", "product"), [(None, "AUCTION"), ("UNSET", "AUCTION"), ("UNKNOWN", "AUCTION"), ("CONTENT", "CONTENT")]
+    ("named", "product"),
+    [
+        ({"id": "CONTENT"}, "AUCTION"),
+        (["CONTENT"], "AUCTION"),
+        (None, "AUCTION"),
+        ("UNSET", "AUCTION"),
+        ("UNKNOWN", "AUCTION"),
+        ("CONTENT", "CONTENT"),
+    ],
 )
-def test_a_campaign_that_names_no_product_is_an_auction(named: str | None, product: str) -> None:
+def test_a_campaign_that_names_no_product_is_an_auction(named: Json, product: str) -> None:
     assert product_of({"ad_product": named}) == product
     assert product_of({}) == "AUCTION"
 
@@ -219,3 +244,15 @@ async def test_a_catalogue_that_cannot_be_read_asks_for_nothing_and_says_so() ->
                 assert "its rules were not checked" in products.problem
                 assert products.violations("AUCTION", "campaign", "update", {"status": "x"}) == []
                 server.clear_faults()
+
+
+@pytest.mark.parametrize("answer", [[], None, {"products": {}}, {"ad_products": ["AUCTION"]}])
+async def test_a_catalogue_of_no_known_form_asks_for_nothing_and_says_so(answer: Json) -> None:
+    async def catalog(_: web.Request) -> web.Response:
+        return web.json_response(answer)
+
+    app = web.Application()
+    app.router.add_get("/ads/v3/ad_product_catalog", catalog)
+    async with TestServer(app) as server, AdsClient("token", base_url=str(server.make_url("/ads/v3"))) as ads:
+        products = await AdProducts.read(ads)
+    assert "its rules were not checked: it names no ad product" in products.problem

@@ -361,6 +361,63 @@ def test_following_a_newer_document_reports_what_changed_and_writes_it_down_for_
     assert {file: file.read_bytes() for file in (small.place / "made").rglob("*.*")} == files
 
 
+def _give(name: str, schema: object) -> Any:  # noqa: ANN401 -- a change of the small document
+    return lambda document: document["components"]["schemas"]["Thing"]["properties"].update({name: schema})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_give("self", {"type": "string"}), "'self' cannot be an attribute"),
+        (_give("list", {"type": "array"}), "the schema has no 'items'"),
+        (_give("kind", {"oneOf": [{"$ref": "#/components/schemas/Size"}]}), "the schema has no 'discriminator'"),
+        (_give("things", {"$ref": "#/components/schemas/Ring"}), "refer to each other without end"),
+        (_give("inner", {"$ref": "#/components/schemas/Thing"}), "schemas contain each other: StoredThing"),
+        (
+            lambda document: document["paths"]["/boxes/{box_id}/odd"]["get"].update(operationId="get odd"),
+            "makes no Python",
+        ),
+        (
+            lambda document: document["paths"]["/boxes/{box_id}/odd"]["get"].update(operationId="import"),
+            "makes no Python",
+        ),
+    ],
+)
+def test_a_document_that_makes_no_python_is_refused_whole(small: Small, change: Any, message: str) -> None:  # noqa: ANN401
+    small.generate()
+    before = {file: file.read_bytes() for file in (small.place / "made").rglob("*.*")}
+    small.document["components"]["schemas"]["Ring"] = {"$ref": "#/components/schemas/Ring"}
+    small.document["paths"]["/boxes/{box_id}/odd"] = {
+        "get": {"operationId": "getOdd", "tags": ["the-things"], "responses": {"200": {}}}
+    }
+    change(small.document)
+    with pytest.raises(GenerationError, match=message):
+        small.generate()
+    assert {file: file.read_bytes() for file in (small.place / "made").rglob("*.*")} == before
+
+
+def test_a_run_that_is_broken_off_can_be_made_again(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever was written is whole, and the facts come last: the next run hears of the same changes."""
+    small.generate()
+    before = msgspec.json.decode(msgspec.json.encode(small.document))
+    small.document["components"]["schemas"]["Colour"]["enum"].append("BLUE")
+    facts = small.place / "made" / "spotify_ads_async" / "api.json"
+    known = facts.read_text()
+    monkeypatch.setattr(Path, "replace", _breaking_off_at(facts, Path.replace))
+    with pytest.raises(KeyboardInterrupt):
+        small.follow(before)
+    assert (facts.read_text(), (small.place / "made" / "changes").exists()) == (known, True)
+
+
+def _breaking_off_at(last: Path, replace: Any) -> Any:  # noqa: ANN401 -- a method
+    def broken(source: Path, target: Path) -> Path:
+        if target == last:
+            raise KeyboardInterrupt
+        return replace(source, target)
+
+    return broken
+
+
 def test_every_override_has_a_reason() -> None:
     said = load_overrides()
     assert all(one.why.endswith((".", "?", "!")) for part in (said.mend, said.legacy, said.types) for one in part)

@@ -64,11 +64,18 @@ def test_the_test_with_the_emulator_passes_in_a_new_folder(tmp_path: Path) -> No
 
 def pass_the_readers_test(python: Path, folder: Path) -> None:
     page = ROOT / "docs" / "how-to" / "testing-with-the-emulator.md"
-    (folder / "test_ad_sets.py").write_text(next(block.code for block in blocks_of(page) if block.kind == "python"))
+    code = next(block.code for block in blocks_of(page) if block.kind == "python")
+    assert len(code[code.index("async def") :].strip().splitlines()) <= 10
+    (folder / "test_ad_sets.py").write_text(code)
     _, _, settings = page.read_text().partition("```toml\n")
     (folder / "pyproject.toml").write_text(settings.partition("```")[0])
     ended = subprocess.run(
-        [python, "-m", "pytest", "-q"], cwd=folder, capture_output=True, text=True, timeout=60, check=False
+        [python, "-m", "pytest", "-q", "-W", "error"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "1 passed" in ended.stdout

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from spotify_ads_async import PUBLISHED_LIMITS, AdsClient, PermissionDenied
 from spotify_ads_async.emulator import Emulator
@@ -57,3 +61,45 @@ async def test_a_draft_that_cannot_be_deleted_again_is_named(caplog: pytest.LogC
         with pytest.raises(PermissionDenied) as refused:
             await probe(ads, server.ad_account_id)
         assert "could not be deleted again" in refused.value.__notes__[0]
+
+
+async def test_giving_up_while_the_draft_is_made_leaves_none() -> None:
+    async with (
+        Emulator(ad_sets=1, latency=0.0, limits=None) as server,
+        AdsClient("token", base_url=server.base_url) as ads,
+    ):
+        drafts = server.store.account(server.ad_account_id).campaign_drafts
+        probing = asyncio.create_task(probe(ads, server.ad_account_id))
+        while not drafts:  # noqa: ASYNC110 - the moment at which the server has made it
+            await asyncio.sleep(0)
+        probing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await probing
+        assert list(drafts) == []
+
+
+@pytest.mark.parametrize(
+    ("does", "found"),
+    [
+        ("nothing", (None, None, None)),
+        ("merge in another order", ("merge", "replace", "kept")),
+    ],
+)
+async def test_a_patch_that_does_nothing_tells_nothing_and_order_says_nothing(
+    does: str, found: tuple[str | None, ...]
+) -> None:
+    draft: dict[str, Any] = {"id": "1"}
+
+    async def answer(request: web.Request) -> web.Response:
+        sent = await request.json() if request.can_read_body else {}
+        targets = draft.setdefault("targets", {})
+        if request.method == "POST" or does != "nothing":
+            targets.update(sent.get("targets", {}))
+        targets.get("platforms", []).reverse()
+        return web.json_response(draft)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    async with TestServer(app) as server, AdsClient("token", base_url=str(server.make_url("/ads/v3"))) as ads:
+        facts = await probe(ads, "1")
+    assert (facts.objects, facts.lists, facts.unknown_keys) == found

@@ -39,6 +39,13 @@ def test_a_refresh_token_without_its_app_is_refused() -> None:
         settings_from({"SPOTIFY_ADS_REFRESH_TOKEN": "a-refresh-token"})
 
 
+@pytest.mark.parametrize("name", ["ACCESS_TOKEN", "STORE", "PROXY"])
+def test_a_secret_that_is_no_text_is_named_and_not_shown(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^SPOTIFY_ADS_{name} holds bytes that are no text") as caught:
+        settings_from({f"SPOTIFY_ADS_{name}": "canary\udcff"})
+    assert "canary" not in f"{caught.value!r}"
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes on this system")
 def test_a_secret_may_come_through_a_pipe_and_is_not_waited_for_without_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -19,6 +19,7 @@ ChangeKind: TypeAlias = Literal["new", "gone", "changed", "renamed"]
 """What became of a fact. ``renamed`` is a field that went where one other of the same type came, in the same schema."""
 
 HEADINGS: Final[Mapping[FactKind, str]] = {
+    "server": "servers",
     "operation": "operations",
     "parameter": "parameters",
     "field": "fields",

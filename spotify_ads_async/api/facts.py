@@ -9,7 +9,11 @@ version was made from.
 from __future__ import annotations
 
 import json
+import math
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final, TypeAlias, cast
 
@@ -23,35 +27,17 @@ FILE: Final = Path(__file__).parents[1] / "api.json"
 """Where the package holds the facts that it was made from."""
 METHODS: Final = ("get", "put", "post", "patch", "delete")
 """The methods of a path, in the order in which the facts name them."""
+_MOST_PARTS: Final = 1_000_000
+_DEEPEST: Final = 100
 WIDTH: Final = 160
 """The longest line of the file that holds more than one fact."""
 
-_TEXTS = frozenset({"$ref", "format", "type"})
+_TEXTS = frozenset({"$ref", "format", "pattern", "type"})
 _LISTS = frozenset({"enum", "properties", "required"})
-_KEYWORDS = frozenset(
-    {
-        "$ref",
-        "additionalProperties",
-        "default",
-        "deprecated",
-        "discriminator",
-        "enum",
-        "format",
-        "maxItems",
-        "maxLength",
-        "maximum",
-        "minItems",
-        "minLength",
-        "minProperties",
-        "minimum",
-        "nullable",
-        "pattern",
-        "readOnly",
-        "type",
-        "uniqueItems",
-        "writeOnly",
-    }
-)
+_SIZES = frozenset({"maxItems", "maxLength", "maxProperties", "minItems", "minLength", "minProperties", "uniqueItems"})
+_NUMBERS = _SIZES | {"exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum", "multipleOf"}
+_FLAGS = frozenset({"additionalProperties", "deprecated", "nullable", "readOnly", "writeOnly"})
+_KEYWORDS = _TEXTS | _NUMBERS | _FLAGS | {"default", "enum"}
 """What is kept of a schema as it stands; the parts of a schema that are schemas are taken apart in turn."""
 
 
@@ -65,23 +51,53 @@ def take_facts(document: Mapping[str, Any]) -> Facts:
         ValueError: it is no OpenAPI document.
     """
     try:
+        _require_bounds(document)
         components = document["components"]
+        shared = sorted(components.get("parameters", {}).items())
         return {
             "components": {
-                "parameters": {name: _parameter(one) for name, one in sorted(components.get("parameters", {}).items())},
+                "parameters": {name: _parameter(_followed(one, components)) for name, one in shared},
                 "schemas": {name: _schema(one) for name, one in sorted(components["schemas"].items())},
             },
             "info": {key: document["info"][key] for key in ("title", "version") if key in document.get("info", ())},
             "openapi": document["openapi"],
-            "paths": {path: _path(item, components) for path, item in sorted(document["paths"].items())},
-            "servers": [{"url": one["url"]} for one in document.get("servers", ())],
+            "paths": _paths(document["paths"], components),
+            "servers": [{"url": _text(one["url"])} for one in document.get("servers", ())],
         }
-    except (KeyError, TypeError, AttributeError, ValueError) as problem:
+    except (KeyError, TypeError, AttributeError, ValueError, re.error) as problem:
         raise ValueError(f"not an OpenAPI 3.0 document: {type(problem).__name__} {problem}") from problem
+
+
+def _require_bounds(document: object) -> None:
+    """Refuse what holds itself, and what a few lines of YAML blow up: both come of aliases.
+
+    Raises:
+        ValueError: it has too many parts, or they are nested too deeply.
+    """
+    level, left = [document], _MOST_PARTS
+    for _ in range(_DEEPEST):
+        level = list(islice(chain.from_iterable(map(_inner, level)), left))
+        left -= len(level)
+    if level or not left:
+        raise ValueError(f"more than {_MOST_PARTS} parts, or nested more than {_DEEPEST} deep")
+
+
+def _inner(value: object) -> Iterable[object]:
+    held: Any = value
+    return held.values() if isinstance(value, dict) else held if isinstance(value, list) else ()
+
+
+def _paths(given: Mapping[str, Any], components: Mapping[str, Any]) -> dict[str, Any]:
+    paths = {path: _path(item, components) for path, item in sorted(given.items())}
+    seen = Counter(one["operationId"] for item in paths.values() for one in item.values())
+    if twice := [name for name, many in seen.items() if many > 1]:
+        raise ValueError(f"several operations are called {', '.join(twice)}")
+    return paths
 
 
 def _path(item: Mapping[str, Any], components: Mapping[str, Any]) -> dict[str, Any]:
     """A path's operations; the parameters that they have in common stand with each."""
+    item = _followed(item, components)
     return {
         method: _operation(item[method], item.get("parameters", ()), components) for method in METHODS if method in item
     }
@@ -108,11 +124,13 @@ def _operation(
 
 
 def _followed(given: Mapping[str, Any], components: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a reference to a shared parameter, body or answer leads to."""
-    if "$ref" not in given:
-        return given
-    _, _, kind, name = given["$ref"].split("/")
-    return components[kind][name]
+    """What a reference to a shared path, parameter, body or answer leads to."""
+    for _ in range(_DEEPEST):
+        if "$ref" not in given:
+            return given
+        _, _, kind, name = given["$ref"].split("/")
+        given = components[kind][name]
+    raise ValueError(f"references without end, from {given['$ref']}")
 
 
 def _parameter(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,10 +154,21 @@ def _text(value: object) -> str:
     return value
 
 
+def _keyword(key: str, value: Any) -> Any:  # noqa: ANN401 - whatever stands there
+    if key in _NUMBERS and not (isinstance(value, int | float) and math.isfinite(value)):
+        raise TypeError(f"{value!r} is no {key}")
+    if key == "pattern":
+        re.compile(_text(value))
+    return _text(value) if key in _TEXTS else value
+
+
 def _schema(given: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        key: _text(given[key]) if key in _TEXTS else given[key] for key in given if key in _KEYWORDS
-    }
+    found = {key: _keyword(key, given[key]) for key in given if key in _KEYWORDS}
+    if tags := given.get("discriminator"):
+        mapping = {tag: _text(reference) for tag, reference in tags.get("mapping", {}).items()}
+        found["discriminator"] = {"propertyName": _text(tags["propertyName"])} | (
+            {"mapping": mapping} if mapping else {}
+        )
     if "enum" in given:
         found["enum"] = list(given["enum"])
     if isinstance(given.get("additionalProperties"), Mapping):
@@ -200,17 +229,19 @@ def parse_document(text: str) -> Facts:
         ValueError: it is neither, or no OpenAPI document.
         ModuleNotFoundError: it is YAML, and the extra ``cli``, which reads YAML, is not installed.
     """
-    if text.lstrip().startswith("{"):
-        try:
-            return take_facts(json.loads(text))
-        except json.JSONDecodeError as problem:
-            raise ValueError(f"neither YAML nor JSON: {problem}") from problem
+    try:
+        return take_facts(json.loads(text) if text.lstrip().startswith("{") else _read_yaml(text))
+    except (json.JSONDecodeError, RecursionError) as problem:
+        raise ValueError(f"neither YAML nor JSON: {problem}") from None
+
+
+def _read_yaml(text: str) -> Any:  # noqa: ANN401 - whatever stands there
     import yaml  # noqa: PLC0415 - not needed where the document is JSON
 
     base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     loader = type("TextLoader", (base,), {"yaml_implicit_resolvers": _resolvers(base.yaml_implicit_resolvers)})
     try:
-        return take_facts(yaml.load(text, Loader=loader))  # noqa: S506 - a SafeLoader
+        return yaml.load(text, Loader=loader)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as problem:
         raise ValueError(f"neither YAML nor JSON: {problem}") from problem
 

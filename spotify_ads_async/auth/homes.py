@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,7 +18,15 @@ import platformdirs
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.private_files import write_private_file
 
-__all__ = ["config_folder", "make_folder", "quota_store", "replace_file", "state_folder", "unwritable"]
+__all__ = [
+    "config_folder",
+    "make_folder",
+    "provide_temporary_folder",
+    "quota_store",
+    "replace_file",
+    "state_folder",
+    "unwritable",
+]
 
 logger = logging.getLogger("spotify_ads_async")
 
@@ -27,12 +36,12 @@ _NOWHERE = Path(os.devnull)
 
 def config_folder() -> Path:
     """Where settings and sign-ins are kept. Without a home it is a place where no file can be, and errors name it."""
-    return _absolute(platformdirs.user_config_path(_NAME))
+    return _absolute(platformdirs.user_config_dir)
 
 
 def state_folder() -> Path:
     """Where what programs remember is kept, such as the quota's file; without a home as :func:`config_folder`."""
-    return _absolute(platformdirs.user_state_path(_NAME))
+    return _absolute(platformdirs.user_state_dir)
 
 
 def quota_store() -> str:
@@ -51,8 +60,12 @@ def quota_store() -> str:
     return "memory"
 
 
-def _absolute(folder: Path) -> Path:
+def _absolute(place: Callable[[str], str]) -> Path:
     """Without a home, ``~`` stays as it is, and would make a folder of that name wherever the command runs."""
+    try:
+        folder = Path(place(_NAME))
+    except RuntimeError:  # or platformdirs wants one
+        return _NOWHERE / _NAME
     return folder if folder.is_absolute() else _NOWHERE / _NAME
 
 
@@ -64,6 +77,12 @@ def _temporary() -> Path | None:
     if not hasattr(os, "getuid"):
         return folder / _NAME  # elsewhere each user has a folder of their own
     return folder / f"{_NAME}-{os.getuid()}"
+
+
+def provide_temporary_folder() -> None:
+    """Let temporary files go to the state folder where none of the usual places can be written."""
+    if _temporary() is None and _can_hold_files(state_folder()):
+        tempfile.tempdir = str(state_folder())
 
 
 def _can_hold_files(folder: Path) -> bool:
@@ -96,10 +115,7 @@ def replace_file(file: Path, content: bytes) -> None:
     try:
         write_private_file(file, content)
     except OSError as problem:
-        reason = problem.strerror
-    else:
-        return
-    raise unwritable(file, reason)
+        raise unwritable(file, problem.strerror) from problem
 
 
 def unwritable(file: Path, reason: str | None) -> ConfigurationError:

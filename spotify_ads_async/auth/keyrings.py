@@ -5,7 +5,7 @@ Needs the extra ``cli`` (keyring).
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import logging
 import threading
 from collections.abc import Callable
@@ -25,8 +25,7 @@ _SERVICE = "spotify-ads"
 _SYSTEM_PRIORITY = 1.0
 """From here on, keyring's backends are those of the system; below are plain files and the one that always fails."""
 _SILENT_SECONDS = 3.0
-_PATIENCE_SECONDS = 60.0
-_WITHOUT = "PYTHON_KEYRING_BACKEND=keyring.backends.fail.Keyring"
+_PATIENCE_SECONDS = 27.0
 
 
 class Keyring(Protocol):
@@ -49,7 +48,7 @@ class Keyring(Protocol):
 
 
 class KeyringProblem(Exception):
-    """The keyring gives no answer; the text says why and what to do."""
+    """The keyring gives no answer; the text says why."""
 
 
 class SystemKeyring:
@@ -60,7 +59,12 @@ class SystemKeyring:
     """
 
     def __init__(self, backend: Keyring | None = None) -> None:
-        self._backend = _system_backend() if backend is None else backend
+        self._given = backend
+
+    @functools.cached_property
+    def _backend(self) -> Keyring:
+        """Looked for when it is needed: that may take its time, too."""
+        return _system_backend() if self._given is None else self._given
 
     @property
     def name(self) -> str:
@@ -72,13 +76,16 @@ class SystemKeyring:
 
         Answers None where it is kept, and else why not, as an addition to where it is kept instead.
         """
-        if self._backend.priority < _SYSTEM_PRIORITY:
-            return ""
+
+        def keep() -> str | None:
+            if self._backend.priority < _SYSTEM_PRIORITY:
+                return ""
+            return self._backend.set_password(_SERVICE, name, text)
+
         try:
-            _asked(lambda: self._backend.set_password(_SERVICE, name, text))
+            return _asked(keep)
         except KeyringProblem as problem:
             return f", because the system keyring {problem}"
-        return None
 
     def load(self, name: str) -> str | None:
         """What is kept under a name, None where nothing is.
@@ -89,9 +96,17 @@ class SystemKeyring:
         return _asked(lambda: self._backend.get_password(_SERVICE, name))
 
     def delete(self, name: str) -> None:
-        """Forget what is kept under a name, as far as it can be done."""
-        with contextlib.suppress(KeyringProblem):
-            _asked(lambda: self._backend.delete_password(_SERVICE, name))
+        """Forget what is kept under a name. The log says where that fails."""
+
+        def forget() -> None:
+            there = self._backend.priority >= _SYSTEM_PRIORITY and self._backend.get_password(_SERVICE, name)
+            if there:
+                self._backend.delete_password(_SERVICE, name)
+
+        try:
+            _asked(forget)
+        except KeyringProblem as problem:
+            logger.warning("the system keyring %s: what it has as %s of %s stays there", problem, name, _SERVICE)
 
 
 def _system_backend() -> Keyring:
@@ -117,20 +132,16 @@ def _asked(question: Callable[[], AnswerT]) -> AnswerT:
         try:
             answers.append(question())
         except keyring.errors.KeyringLocked:
-            problems.append(f"is locked: unlock it, or do without ({_WITHOUT}) and sign in again")
+            problems.append("is locked")
         except Exception as problem:  # noqa: BLE001 (backends raise what their systems raise)
-            problems.append(
-                f"fails ({type(problem).__name__}): repair it, or do without ({_WITHOUT}) and sign in again"
-            )
+            problems.append(f"fails ({type(problem).__name__})")
 
     asking = threading.Thread(target=ask, name="system keyring", daemon=True)
     asking.start()
     asking.join(_SILENT_SECONDS)
     if asking.is_alive():
-        logger.warning("waiting for the system keyring, which may ask you to unlock it")
+        logger.warning("waiting %g s for the system keyring, which may ask you to unlock it", _PATIENCE_SECONDS)
         asking.join(_PATIENCE_SECONDS)
     if answers:
         return answers[0]
-    raise KeyringProblem(
-        problems[0] if problems else f"gives no answer: unlock it, or do without ({_WITHOUT}) and sign in again"
-    )
+    raise KeyringProblem(problems[0] if problems else "gives no answer")

@@ -26,7 +26,7 @@ from spotify_ads_async.auth.sign_in import SignIn
 from spotify_ads_async.auth.token_stores import SharedTokenStore, Tokens
 from spotify_ads_async.errors import ConfigurationError, ConnectionFailed
 from spotify_ads_async.locks import close_locked, open_locked
-from spotify_ads_async.private_files import read_small_file
+from spotify_ads_async.private_files import read_small_file, remove_left, require_writable
 from spotify_ads_async.types import Secret, decode_hook
 
 __all__ = ["DEFAULT_PROFILE", "Profiles"]
@@ -79,8 +79,21 @@ class Profiles:
         self._allow_http = allow_http
 
     def names(self) -> list[str]:
-        """The profiles there are."""
-        return sorted(file.stem for file in self._folder.glob("*.json") if _NAME.fullmatch(file.stem))
+        """The profiles there are.
+
+        Raises:
+            ConfigurationError: their folder cannot be read.
+        """
+        try:
+            files = [Path(file) for file in os.listdir(self._folder)]  # noqa: PTH208 (names alone)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as problem:
+            raise ConfigurationError(
+                f"the profiles in {self._folder} cannot be read ({problem.strerror}): give this user the folder, or set"
+                " XDG_CONFIG_HOME"
+            ) from None
+        return sorted(file.stem for file in files if file.suffix == ".json" and _NAME.fullmatch(file.stem))
 
     def require_place(self, name: str) -> None:
         """Make sure that a sign-in of that name can be kept, before anybody is asked to agree to one.
@@ -91,11 +104,9 @@ class Profiles:
         file = self._file(name)
         try:
             make_folder(file.parent)
-            reason = None if os.access(file.parent, os.W_OK | os.X_OK) else "no permission, or a read-only file system"
+            require_writable(file.parent)
         except OSError as problem:
-            reason = problem.strerror
-        if reason is not None:
-            raise unwritable(file, reason)
+            raise unwritable(file, problem.strerror) from None
 
     def save(self, name: str, sign_in: SignIn) -> str:
         """Keep a sign-in, in place of the one of that name. Answers where its secrets are, for people.
@@ -140,6 +151,7 @@ class Profiles:
         file = self._file(name)
         self._keyring.delete(name)
         file.unlink(missing_ok=True)
+        remove_left(file)
         with contextlib.suppress(OSError):  # some systems keep a file that is open
             file.with_suffix(".lock").unlink(missing_ok=True)
 
@@ -177,14 +189,19 @@ class Profiles:
             logger.warning("the secrets of profile %s left the keyring: they are in %s", name, place)
 
     def lock_file(self, name: str) -> Path:
-        """Where those who refresh the profile's tokens take turns."""
-        return self._file(name).with_suffix(".lock")
+        """Where those who refresh the profile's tokens take turns, also those who come to it through another link."""
+        return self._file(name).resolve().with_suffix(".lock")
 
     def _file(self, name: str) -> Path:
         if not _NAME.fullmatch(name):
             raise ConfigurationError(
                 f"{name!r} cannot name a profile: letters, digits, dots, dashes and underscores, at most 64, and"
                 " no device of Windows"
+            )
+        alike = [one for one in self.names() if one.casefold() == name.casefold()]
+        if alike and name not in alike:  # to some systems it would be the same file
+            raise ConfigurationError(
+                f"there is no profile {name}, and none of that name beside {alike[0]}: case alone tells none apart"
             )
         return self._folder / f"{name}.json"
 
@@ -227,7 +244,10 @@ class Profiles:
             text = self._keyring.load(name)
         except KeyringProblem as problem:
             # Signing in again would not help: what is kept is still there.
-            failure = ConfigurationError(f"profile {name} is in the system keyring, which {problem}")
+            failure = ConfigurationError(
+                f"profile {name} is in the system keyring, which {problem}: unlock or repair it, or do without"
+                " (PYTHON_KEYRING_BACKEND=keyring.backends.fail.Keyring) and sign in again"
+            )
         else:
             with contextlib.suppress(msgspec.DecodeError):
                 return None if text is None else msgspec.json.decode(text, type=_Secrets, dec_hook=decode_hook)
@@ -249,7 +269,7 @@ class _ProfileStore:
             file = await self._locked(path)
         except OSError as problem:
             logger.warning(
-                "%s cannot be made (%s): processes that use this profile may refresh its token at once",
+                "%s cannot be locked (%s): processes that use this profile may refresh its token at once",
                 path,
                 problem.strerror,
             )

@@ -7,6 +7,7 @@ replaces the old one.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Callable, Collection
@@ -17,7 +18,7 @@ import msgspec
 from spotify_ads_async.auth.credentials import NotCopied, secret_of
 from spotify_ads_async.auth.token_endpoint import ACCOUNTS_URL, FINAL_CODES, TokenAnswer, token_request
 from spotify_ads_async.auth.token_stores import KeptTokens, SharedTokenStore, Tokens, TokenStore
-from spotify_ads_async.errors import AuthenticationError, ConnectionFailed, SpotifyAdsError
+from spotify_ads_async.errors import AuthenticationError, ConfigurationError, ConnectionFailed, SpotifyAdsError
 from spotify_ads_async.network.addresses import require_secure
 from spotify_ads_async.types import Secret
 
@@ -222,7 +223,8 @@ class RefreshToken(NotCopied):
         try:
             asked_at, answer = await self._ask(http)
         except AuthenticationError as refusal:
-            await self._kept.note(begun)
+            with contextlib.suppress(ConfigurationError):
+                await self._kept.note(begun, rotates=False)
             if FINAL_CODES & {entry.code for entry in refusal.error_codes}:
                 self._refusal = refusal
             if self._made_in != os.getpid() and not self._kept.elsewhere:

@@ -17,6 +17,7 @@ import msgspec
 
 from spotify_ads_async.errors import (
     AuthenticationError,
+    ConfigurationError,
     ConnectionFailed,
     ErrorCode,
     InvalidAnswer,
@@ -56,8 +57,15 @@ async def token_request(
     Raises:
         AuthenticationError: the endpoint refused (4xx), with what to do; ``error_codes`` holds OAuth's code where it
             named one.
+        ConfigurationError: what would be sent is no text that can be.
         ConnectionFailed, ServerError, InvalidAnswer: it cannot be reached, fails, or answers something else.
     """
+    sent = (client_id, client_secret.reveal(), *_revealed(form, client_id, client_secret).values())
+    if ":" in client_id or not all(one.isprintable() for one in sent):
+        raise ConfigurationError(
+            "client ID, client secret or token hold characters that cannot be sent: copy them again, for example from"
+            " the developer dashboard"
+        )
     failure: SpotifyAdsError = ConnectionFailed("the token endpoint was not asked")
     for attempt in range(_ATTEMPTS):
         if attempt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import threading
@@ -21,6 +22,7 @@ __all__ = ["KeptTokens", "SharedTokenStore", "TokenStore", "Tokens"]
 logger = logging.getLogger("spotify_ads_async")
 
 _POLL_SECONDS = 0.02
+_READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 
 class Tokens(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,22 +111,24 @@ class KeptTokens:
             failure = ConfigurationError(f"the token store cannot be read ({type(problem).__name__})")
         raise failure
 
-    async def note(self, tokens: Tokens, *, rotates: bool = False) -> None:
-        """Keep that a refresh begins. ``rotates``: its answer voids the token that is kept.
+    async def note(self, tokens: Tokens, *, rotates: bool) -> None:
+        """Keep that a refresh begins. ``rotates``: its answer voids the token that is kept for certain.
 
         Raises:
-            ConfigurationError: that fails, and would with the answer, which is not to be lost.
+            ConfigurationError: that fails, and would with the answer, which is not to be lost. Where nothing may ever
+                be written, such as on a read-only mount, what does not rotate is asked for all the same.
         """
         try:
             await self._store.write(tokens)
         except Exception as problem:  # noqa: BLE001 (somebody else's code)
-            reason = str(problem) if isinstance(problem, SpotifyAdsError) else type(problem).__name__
+            if not rotates and getattr(problem.__cause__ or problem, "errno", None) in _READ_ONLY:
+                return
+            reason = _reason(problem)
         else:
             return
-        if rotates:
-            raise ConfigurationError(
-                f"no access token was asked for: the refresh token that comes with it could not be kept ({reason})"
-            )
+        raise ConfigurationError(
+            f"no access token was asked for: the refresh token that may come with it could not be kept ({reason})"
+        )
 
     async def write(self, tokens: Tokens, *, rotated: bool) -> None:
         """Keep what a refresh gave; the log says where that fails. ``rotated``: the refresh token is a new one."""
@@ -141,13 +145,18 @@ class KeptTokens:
             if rotated:
                 logger.error(  # noqa: TRY400 (a traceback may show the token)
                     "the new refresh token could not be stored (%s): sign in again before the next run",
-                    type(problem).__name__,
+                    _reason(problem),
                 )
             else:
                 logger.warning(
                     "the access token could not be shared (%s): each process refreshes for itself",
-                    type(problem).__name__,
+                    _reason(problem),
                 )
+
+
+def _reason(problem: Exception) -> str:
+    """Why a store failed: in its own words where they are of this package, which show no secret."""
+    return str(problem) if isinstance(problem, SpotifyAdsError) else type(problem).__name__
 
 
 class _RefreshTokenAlone:

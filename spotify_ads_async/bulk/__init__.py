@@ -15,110 +15,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spotify_ads_async.bulk.calls import (
-        CLEAR,
-        ENTITIES,
-        BadChanges,
-        BadExpression,
-        Conflict,
-        Decision,
-        Difference,
-        Entity,
-        Header,
-        HiddenRows,
-        HiddenRowsFound,
-        NewItem,
-        NewState,
-        NotAPlan,
-        Options,
-        PlanDamaged,
-        PlanFile,
-        PlanInUse,
-        PlannedChange,
-        PlannedRow,
-        PlanTotals,
-        Problem,
-        Progress,
-        RowOutcome,
-        Run,
-        UnusualRow,
-        WorkbookHeader,
-        WorkbookPlan,
-        WorkbookRun,
-        WrongPlan,
-        apply,
-        apply_workbook,
-        budgets_resumed,
-        differences,
-        is_plan,
-        is_workbook_plan,
-        plan_changes,
-        plan_selection,
-        plan_totals,
-        plan_undo,
-        preview,
-        remove_new,
-        result,
-        resume,
-        write_results,
-        write_template,
-    )
-
-__all__ = [
-    "CLEAR",
-    "ENTITIES",
-    "BadChanges",
-    "BadExpression",
-    "Conflict",
-    "Decision",
-    "Difference",
-    "Entity",
-    "Header",
-    "HiddenRows",
-    "HiddenRowsFound",
-    "NewItem",
-    "NewState",
-    "NotAPlan",
-    "Options",
-    "PlanDamaged",
-    "PlanFile",
-    "PlanInUse",
-    "PlanTotals",
-    "PlannedChange",
-    "PlannedRow",
-    "Problem",
-    "Progress",
-    "RowOutcome",
-    "Run",
-    "UnusualRow",
-    "WorkbookHeader",
-    "WorkbookPlan",
-    "WorkbookRun",
-    "WrongPlan",
-    "apply",
-    "apply_workbook",
-    "budgets_resumed",
-    "differences",
-    "is_plan",
-    "is_workbook_plan",
-    "plan_changes",
-    "plan_selection",
-    "plan_totals",
-    "plan_undo",
-    "preview",
-    "remove_new",
-    "result",
-    "resume",
-    "write_results",
-    "write_template",
-]
+    from spotify_ads_async.bulk.calls import *  # noqa: F403 - all that __getattr__ gives
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever it is
-    """The names above, loaded when one of them is first used: lists need a few modules of this package alone."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from spotify_ads_async.bulk import calls  # noqa: PLC0415 - that is the point
+    """The names of ``calls``, loaded when one of them is first used: lists need a few modules of this package alone."""
+    import spotify_ads_async.bulk.calls as calls  # noqa: PLC0415, PLR0402 - later is the point; `from` would ask here
 
-    globals().update({one: getattr(calls, one) for one in __all__})
-    return globals()[name]
+    names = {"__all__": calls.__all__, **{one: getattr(calls, one) for one in calls.__all__}}
+    if name not in names:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals().update(names)
+    return names[name]

@@ -77,6 +77,7 @@ __all__ = [
     "PlannedRow",
     "Problem",
     "Progress",
+    "Reading",
     "RowOutcome",
     "Run",
     "UnusualRow",
@@ -109,18 +110,12 @@ async def plan_changes(
     changes: Path | Sequence[Mapping[str, object]],
     plan: Path,
     *,
-    clear: str = CLEAR,
+    reading: Reading | None = None,
     base: Path | None = None,
     skip_bad_rows: bool = False,
     present: Iterable[msgspec.Struct] = (),
     force: bool = False,
-    encoding: str | None = None,
-    sheets: Sequence[str] = (),
-    ignore: Sequence[str] = (),
-    hidden: HiddenRows | None = None,
-    zone: ZoneInfo | None = None,
     name: str = "",
-    leave_out: Sequence[str] = (),
 ) -> PlanTotals | None:
     """Read a file of changes and the present state, and make the plan. No request changes anything.
 
@@ -133,19 +128,13 @@ async def plan_changes(
             column of each table says whether it is about ad sets, campaigns or ads. Or the rows themselves, each with
             what a line of JSON Lines has: ``{"ad_set_id": …, "budget.amount": 12.5}``.
         plan: the plan to make; there must be no such file yet.
-        clear: the cell that empties a field; a blank keeps it.
+        reading: how a file is read: its encoding, its sheets, which columns, rows and hidden rows are taken.
         base: an earlier export: a field that somebody else changed since, and that the file changes too, is a conflict.
         skip_bad_rows: plan the good rows though others are refused; those keep their place and their reason.
         present: what was read a moment ago, such as every ad set of the account: it is not read again. Read it through
             ``ads.with_options(keep_json=True)``, so that what this version does not know is in the plan as well.
         force: overwrite what somebody else changed since ``base``.
-        encoding: the encoding of a text, where it should not be found out.
-        sheets: the sheets of a workbook to read; every visible one with an id column if left out.
-        ignore: headers of columns to leave out.
-        hidden: whether rows that the spreadsheet hides are taken, or left out; where there are such, it must be said.
-        zone: the zone of times that name none.
         name: what the plan and its messages call the file, where that is not its name.
-        leave_out: rows to leave out, by number, place (``ads, row 4``), id or name.
 
     Returns:
         What the plan comes to; None where it is that of a workbook with new rows or several tables, see
@@ -153,13 +142,11 @@ async def plan_changes(
 
     Raises:
         BadChanges: there are no rows, or some are refused, with file, line or cell, column and reason.
-        HiddenRowsFound: rows are hidden, and ``hidden`` is left out.
+        HiddenRowsFound: rows are hidden, and ``reading.hidden`` is left out.
         FileExistsError: there is a file at ``plan``.
         SpotifyAdsError: the present state cannot be read.
     """
-    reading = Reading(
-        clear=clear, encoding=encoding, sheets=tuple(sheets), ignore=tuple(ignore), hidden=hidden, zone=zone
-    )
+    reading = reading or Reading()
     async with _as_file(changes) as file:
         source = planner.Source(
             path=file,
@@ -169,7 +156,7 @@ async def plan_changes(
             skip_bad_rows=skip_bad_rows,
             present=present,
             force=force,
-            left_out=LeftOut(leave_out),
+            left_out=LeftOut(reading.leave_out),
         )
         return await plan_file(_bulk(ads), source, _header(ads, ad_account_id, source.shown), plan)
 

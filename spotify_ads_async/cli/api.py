@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated
 
@@ -18,7 +17,6 @@ from spotify_ads_async.cli.run import DONE, FAILED, USAGE, run, say
 from spotify_ads_async.cli.text import printable
 from spotify_ads_async.core.api_document import read_document
 from spotify_ads_async.errors import ConnectionFailed, InvalidAnswer
-from spotify_ads_async.settings import transport_from
 from spotify_ads_async.version import __version__
 
 __all__ = ["app"]
@@ -51,9 +49,10 @@ def changes(
 
 
 async def _changes(document: str | None, *, as_json: bool) -> int:
-    source = document or environment().api_document
+    settings = await environment()
+    source = document or settings.api_document
     try:
-        now = await read_document(source, transport_from(os.environ))
+        now = await read_document(source, settings.transport)
     except (ConnectionFailed, InvalidAnswer) as problem:
         say(f"error: {problem}")
         return USAGE
@@ -62,5 +61,6 @@ async def _changes(document: str | None, *, as_json: bool) -> int:
         show({"document": source, "version": __version__, "changes": msgspec.to_builtins(found)})
     else:
         sys.stdout.writelines(f"{printable(line)}\n" for line in render_changes(found))
-        say(f"{len(found) or 'no'} changes between spotify-ads-async {__version__} and {source}")
+        many = "one change" if len(found) == 1 else f"{len(found) or 'no'} changes"
+        say(f"{many} between spotify-ads-async {__version__} and {source}")
     return FAILED if found else DONE

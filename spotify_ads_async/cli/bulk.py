@@ -13,7 +13,7 @@ import typer
 
 from spotify_ads_async import bulk
 from spotify_ads_async.cli import bulk_work
-from spotify_ads_async.cli.bulk_work import FileReading, Planning
+from spotify_ads_async.cli.bulk_work import Planning
 from spotify_ads_async.cli.completing import complete_setting
 from spotify_ads_async.cli.connect import facts_file
 from spotify_ads_async.cli.consent import AllowUnusual, Yes
@@ -96,7 +96,14 @@ Results = Annotated[
     Path | None,
     typer.Option("--results", metavar="FILE", help="Where every row's outcome goes, .csv, .jsonl or .xlsx."),
 ]
-RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Also make requests again that the server refused.")]
+RetryFailed = Annotated[
+    bool,
+    typer.Option(
+        "--retry-failed",
+        help="Also make requests again that the server refused, or answered and did nothing; stage deleted drafts anew;"
+        " look again at conflicts.",
+    ),
+]
 Draft = Annotated[
     bool, typer.Option("--draft", help="Stage the rows as drafts, and validate them by campaign; nothing goes live.")
 ]
@@ -143,15 +150,17 @@ def _reading(
     ignore: list[str] | None,
     zone: str | None,
     *,
+    clear: str,
     hidden: bulk.HiddenRows | None,
     leave_out: list[str] | None,
     no_file: str = "",
-) -> FileReading:
+) -> bulk.Reading:
     """How a file of changes is read; where there is none, as ``no_file`` says, options for it are refused."""
     options = {"sheet": sheet, "encoding": encoding, "ignore": ignore, "hidden": hidden, "leave-out": leave_out}
     if no_file and (given := [f"--{name}" for name, value in options.items() if value]):
         usage_error(f"{' and '.join(given)}: for files of changes, and {no_file}")
-    return FileReading(
+    return bulk.Reading(
+        clear=clear,
         encoding=encoding,
         sheets=tuple(sheet or ()),
         ignore=tuple(ignore or ()),
@@ -193,7 +202,6 @@ def plan(
         entity=bulk.ENTITIES[kind.replace("-", " ")],
         to=to,
         base=check_conflicts,
-        clear=clear,
         skip_bad_rows=skip_bad_rows,
         force=force,
         replace=replace,
@@ -202,6 +210,7 @@ def plan(
             encoding,
             ignore,
             zone,
+            clear=clear,
             hidden=hidden,
             leave_out=leave_out,
             no_file="" if changes else "--where selects what is there",
@@ -277,14 +286,13 @@ def apply(
     working = Working(options=options, results=results, yes=yes, dry_run=dry_run)
     made = bulk.is_plan(changes)
     no_file = f"{changes} is a plan" if made else ""
-    reading = _reading(sheet, encoding, ignore, zone, hidden=hidden, leave_out=leave_out, no_file=no_file)
+    reading = _reading(sheet, encoding, ignore, zone, clear=clear, hidden=hidden, leave_out=leave_out, no_file=no_file)
     if made:
         run(lambda: bulk_work.apply_plan(changes, working))
     planning = Planning(
         changes=changes,
         to=to,
         base=check_conflicts,
-        clear=clear,
         skip_bad_rows=skip_bad_rows,
         force=force,
         replace=replace,

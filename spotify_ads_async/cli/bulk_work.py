@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import anyio.to_thread
 import msgspec
@@ -37,7 +36,6 @@ from spotify_ads_async.money import format_micros
 from spotify_ads_cli.consoles import go_on_unread
 
 __all__ = [
-    "FileReading",
     "Planning",
     "Working",
     "apply_changes",
@@ -53,17 +51,6 @@ _SHOWN = 20
 _AT_ONCE = 1000
 
 
-class FileReading(msgspec.Struct, frozen=True, kw_only=True):
-    """How a file of changes is to be read."""
-
-    encoding: str | None = None
-    sheets: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
-    hidden: bulk.HiddenRows | None = None
-    zone: ZoneInfo | None = None
-    leave_out: tuple[str, ...] = ()
-
-
 class Planning(msgspec.Struct, frozen=True, kw_only=True):
     """How a plan is to be made."""
 
@@ -76,11 +63,10 @@ class Planning(msgspec.Struct, frozen=True, kw_only=True):
     entity: bulk.Entity = bulk.ENTITIES["ad sets"]
     to: Path | None = None
     base: Path | None = None
-    clear: str = bulk.CLEAR
     skip_bad_rows: bool = False
     force: bool = False
     replace: bool = False
-    reading: FileReading = FileReading()
+    reading: bulk.Reading = bulk.Reading()
 
     @property
     def target(self) -> Path:
@@ -110,23 +96,19 @@ async def _make_plan(client: AdsClient, planning: Planning) -> tuple[Path, bulk.
             )
     else:
         try:
-            totals = await _plan_file(client, planning, planning.changes, target, planning.reading.hidden)
+            totals = await _plan_file(client, planning, planning.changes, target)
         except bulk.HiddenRowsFound as found:
             option = "--hidden include takes them, and --hidden skip leaves them out; one of them"
             takes = await agreed(f"{found.shown}: take what is hidden, too?", yes=False, option=option)
             hidden = bulk.HiddenRows.INCLUDE if takes else bulk.HiddenRows.SKIP
-            totals = await _plan_file(client, planning, planning.changes, target, hidden)
+            shown = msgspec.structs.replace(planning, reading=msgspec.structs.replace(planning.reading, hidden=hidden))
+            totals = await _plan_file(client, shown, planning.changes, target)
     return target, totals
 
 
 async def _plan_file(
-    client: AdsClient,
-    planning: Planning,
-    changes: Path | Sequence[Mapping[str, str]],
-    target: Path,
-    hidden: bulk.HiddenRows | None,
+    client: AdsClient, planning: Planning, changes: Path | Sequence[Mapping[str, str]], target: Path
 ) -> bulk.PlanTotals | None:
-    reading = planning.reading
     with doing(f"planning {planning.name or changes}: reading it and what is there"):
         return await bulk.plan_changes(
             client,
@@ -134,15 +116,9 @@ async def _plan_file(
             changes,
             target,
             name=planning.name,
-            clear=planning.clear,
+            reading=planning.reading,
             base=planning.base,
             skip_bad_rows=planning.skip_bad_rows,
-            encoding=reading.encoding,
-            sheets=reading.sheets,
-            ignore=reading.ignore,
-            hidden=hidden,
-            zone=reading.zone,
-            leave_out=reading.leave_out,
             force=planning.force,
         )
 

@@ -87,8 +87,7 @@ def set_(
             text = _with_setting(text_of_config(), profile, name, value)
         except BadSetting as problem:
             usage_error(str(problem))
-        # What a link leads to is written, and the link stays.
-        await anyio.to_thread.run_sync(replace_file, path.resolve(), text.encode())
+        await anyio.to_thread.run_sync(replace_file, path, text.encode())
         place = f"profiles.{profile}.{name}" if profile else name
         said = f"is {shown(SETTINGS.get(name, name), value)}" if value else "is not set any more"
         say(f"{path}: {place} {said}")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
+from typing import TypeVar, TypeVarTuple
 
 import anyio.to_thread
 
@@ -16,15 +17,22 @@ from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor import Governor
 from spotify_ads_async.settings import Settings, settings_from
 
-__all__ = ["connected", "environment", "facts_file", "signed_in"]
+__all__ = ["connected", "environment", "facts_file", "patiently", "signed_in"]
+
+DoneT = TypeVar("DoneT")
+ArgumentsT = TypeVarTuple("ArgumentsT")
 
 
-def environment() -> Settings:
-    """What the environment says.
+async def environment() -> Settings:
+    """What the environment says. Once for each command: a secret that comes through a pipe comes once.
 
     Raises:
         ConfigurationError: a value cannot be read.
     """
+    return await patiently(_read_environment)
+
+
+def _read_environment() -> Settings:
     from spotify_ads_async.auth.homes import quota_store  # noqa: PLC0415 - looked for where nothing names a store
 
     named = any(os.environ.get(name) for name in ("SPOTIFY_ADS_STORE", "SPOTIFY_ADS_STORE_FILE"))
@@ -46,8 +54,12 @@ async def signed_in(settings: Settings) -> Credentials:
     """
     if settings.credentials is not None:
         return settings.credentials
-    # A keyring may wait for a person to unlock it, whom a signal does not wait for.
-    return await anyio.to_thread.run_sync(_kept, settings, abandon_on_cancel=True)
+    return await patiently(_kept, settings)
+
+
+async def patiently(work: Callable[[*ArgumentsT], DoneT], *arguments: *ArgumentsT) -> DoneT:
+    """Read, or ask a keyring, in a thread: a pipe or a locked keyring waits for a person, whom no signal waits for."""
+    return await anyio.to_thread.run_sync(work, *arguments, abandon_on_cancel=True)
 
 
 def _kept(settings: Settings) -> Credentials:
@@ -63,8 +75,8 @@ def _kept(settings: Settings) -> Credentials:
 
 
 @contextlib.asynccontextmanager
-async def connected() -> AsyncGenerator[AdsClient]:
-    """A client as the environment describes it, or as the user signed in.
+async def connected(settings: Settings | None = None) -> AsyncGenerator[AdsClient]:
+    """A client as the environment describes it, unless that was read before, or as the user signed in.
 
     The windows are kept in a file unless ``SPOTIFY_ADS_STORE`` says otherwise: each command is a process of its own,
     and the next one must know what the last one spent.
@@ -72,7 +84,7 @@ async def connected() -> AsyncGenerator[AdsClient]:
     Raises:
         ConfigurationError: there are no credentials, or a value cannot be read.
     """
-    settings = environment()
+    settings = settings or await environment()
     credentials = await signed_in(settings)
     governor = Governor(settings.limits, store=settings.store)
     try:

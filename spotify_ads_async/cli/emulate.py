@@ -19,7 +19,7 @@ from spotify_ads_async.emulator.server.faults import parse_faults
 from spotify_ads_async.emulator.server.latency import Latency
 from spotify_ads_async.emulator.server.quota import Algorithm
 from spotify_ads_async.errors import ConfigurationError
-from spotify_ads_async.governor.limits import parse_limits
+from spotify_ads_async.limits import parse_limits
 from spotify_ads_async.network.addresses import is_loopback
 
 __all__ = ["emulate"]

@@ -11,12 +11,13 @@ import anyio.to_thread
 import typer
 
 from spotify_ads_async.auth.profiles import DEFAULT_PROFILE, Profiles
-from spotify_ads_async.cli.connect import environment
+from spotify_ads_async.cli.connect import environment, patiently
 from spotify_ads_async.cli.consent import Yes, agreed
 from spotify_ads_async.cli.origins import origins, settings_in_force, shown
 from spotify_ads_async.cli.output import show
 from spotify_ads_async.cli.run import DONE, FAILED, run, say
 from spotify_ads_async.cli.text import printable
+from spotify_ads_async.settings import Settings
 
 __all__ = ["logout", "whoami"]
 
@@ -32,7 +33,7 @@ def whoami(*, as_json: Annotated[bool, typer.Option("--json", help="Write one JS
     """
 
     async def command() -> int:
-        facts = await anyio.to_thread.run_sync(_facts, abandon_on_cancel=True)
+        facts = await patiently(_facts, await environment())
         if as_json:
             show(facts)
         else:
@@ -42,9 +43,8 @@ def whoami(*, as_json: Annotated[bool, typer.Option("--json", help="Write one JS
     run(command)
 
 
-def _facts() -> dict[str, Any]:
+def _facts(settings: Settings) -> dict[str, Any]:
     """Who it is. Keyrings and files block, so a worker thread looks."""
-    settings = environment()
     facts: dict[str, Any] = {
         "signed_in": True,
         "profile": None,
@@ -131,7 +131,7 @@ def logout(*, yes: Yes = False) -> None:
             say("nothing was changed")
             return DONE
         async with profiles.store(name).turn():  # a refresh under way would bring it back
-            await anyio.to_thread.run_sync(profiles.remove, name)
+            await patiently(profiles.remove, name)
         say(f"signed out: profile {name} is forgotten; {_login(name)} signs in again")
         return DONE
 

@@ -18,12 +18,12 @@ from spotify_ads_async.auth.credentials import Credentials
 from spotify_ads_async.auth.profiles import DEFAULT_PROFILE, Profiles
 from spotify_ads_async.auth.sign_in import CALLBACK_PORT, sign_in
 from spotify_ads_async.auth.token_endpoint import ACCOUNTS_URL
-from spotify_ads_async.cli.connect import environment
+from spotify_ads_async.cli.connect import environment, patiently
 from spotify_ads_async.cli.run import in_words, run, say
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.errors import PermissionDenied, SpotifyAdsError
 from spotify_ads_async.governor import Governor
-from spotify_ads_async.settings import secret_from, transport_from
+from spotify_ads_async.settings import Settings, secret_from
 from spotify_ads_async.types import Secret
 
 __all__ = ["login"]
@@ -68,23 +68,24 @@ def login(
     asked = _asked_for_the_secret()
 
     async def command() -> None:
-        transport = transport_from(os.environ)
-        profiles = Profiles(allow_http=transport.allow_http)
+        settings = await environment()
+        secret = asked or await patiently(secret_from, os.environ, _SECRET_VARIABLE) or ""
+        profiles = Profiles(allow_http=settings.transport.allow_http)
         # Nobody shall agree to a sign-in that cannot be kept.
         await anyio.to_thread.run_sync(profiles.require_place, profile)
         signed_in = await sign_in(
             client_id.strip(),
-            asked or secret_from(os.environ, _SECRET_VARIABLE) or "",
+            secret,
             visit=_visitor(port=port, browser=browser),
             paste=_pasted if sys.stdin.isatty() else None,
             port=port,
             accounts_url=accounts_url,
-            transport=transport,
+            transport=settings.transport,
         )
         async with profiles.store(profile).turn():  # a refresh under way would put its older tokens in their place
-            place = await anyio.to_thread.run_sync(profiles.save, profile, signed_in)
+            place = await patiently(profiles.save, profile, signed_in)
         say(f"signed in: profile {profile}, kept in {place}")
-        await _look(profiles.credentials(profile))
+        await _look(await patiently(profiles.credentials, profile), settings)
 
     run(command)
 
@@ -137,9 +138,8 @@ async def _pasted(problem: str | None) -> Secret:
     return await line
 
 
-async def _look(credentials: Credentials) -> None:
+async def _look(credentials: Credentials, settings: Settings) -> None:
     """Ask the API once: whether the app may use it shows only there."""
-    settings = environment()
     governor = Governor(settings.limits, store=settings.store)
     async with (
         governor,

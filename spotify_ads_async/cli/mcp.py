@@ -7,9 +7,9 @@ import sys
 from contextlib import AsyncExitStack
 from typing import Annotated
 
-import platformdirs
 import typer
 
+from spotify_ads_async.auth.homes import state_folder
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.run import run, say, usage_error
 from spotify_ads_async.money import InvalidAmount, from_micros, read_amount
@@ -46,7 +46,7 @@ def mcp(
         async with connected() as ads, AsyncExitStack() as stack:
             writer: Writer | None = None
             if allow_writes:
-                folder = platformdirs.user_state_path("spotify-ads") / "mcp"
+                folder = state_folder() / "mcp"
                 writer = await stack.enter_async_context(Writer(ads, folder, most_rows=most_rows, most_money=money))
             server = ads_server(ads, writer)
             if http:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -51,17 +52,11 @@ def proxy(
     ] = None,
 ) -> None:
     """Share the quota with programs in any language; the first line printed is the base URL to give them."""
-    try:
-        key = None if key_file is None else Secret(read_small_file(key_file, _LONGEST_KEY).decode().strip())
-    except (OSError, UnicodeDecodeError):
-        usage_error(f"--key-file {key_file}: the file cannot be read as text")
-    if key is not None and not key.reveal():
-        usage_error(f"--key-file {key_file}: the file is empty")
+    key = None if key_file is None else _key_in(key_file)
 
     async def serve() -> None:
         _take_descriptors()
-        settings = environment()
-        ended = asyncio.Event()
+        settings = await environment()
         async with Governor(settings.limits, store=settings.store) as governor:
             credentials = await _credentials(settings, sign=sign)
             server = QuotaProxy(
@@ -74,24 +69,36 @@ def proxy(
                 key=key,
                 longest_wait=longest_wait,
             )
-            try:
-                await server.__aenter__()
-            except OSError as error:
-                usage_error(f"cannot listen on {host}:{port}: {error.strerror or error}")
-            try:
-                typer.echo(server.base_url)
-                signing = (
-                    "signs what brings no authorization"
-                    if credentials
-                    else "passes on the authorization that programs bring"
-                )
-                say(f"for {settings.base_url}, {signing} · windows at {server.origin}/-/ · Ctrl-C ends it")
-                async with on_interrupt(ended.set):
-                    await ended.wait()
-            finally:
-                await server.__aexit__(None, None, None)
+            signing = (
+                "signs what brings no authorization"
+                if credentials
+                else "passes on the authorization that programs bring"
+            )
+            await _serve(server, f"{host}:{port}", f"for {settings.base_url}, {signing}")
 
     run(serve)
+
+
+def _key_in(file: Path) -> Secret:
+    try:
+        key = read_small_file(file, _LONGEST_KEY).decode().strip()
+    except (OSError, UnicodeDecodeError):
+        usage_error(f"--key-file {file}: the file cannot be read as text")
+    return Secret(key) if key else usage_error(f"--key-file {file}: the file is empty")
+
+
+async def _serve(server: QuotaProxy, address: str, about: str) -> None:
+    """Serve until a signal says that it is enough."""
+    ended = asyncio.Event()
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(server)
+        except OSError as error:
+            usage_error(f"cannot listen on {address}: {error.strerror or error}")
+        typer.echo(server.base_url)
+        say(f"{about} · windows at {server.origin}/-/ · Ctrl-C ends it")
+        async with on_interrupt(ended.set):
+            await ended.wait()
 
 
 def _take_descriptors() -> None:

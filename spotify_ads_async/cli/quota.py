@@ -19,6 +19,7 @@ from spotify_ads_async.cli.run import USAGE, run, say
 from spotify_ads_async.cli.terminal import console
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor.shared import KeptWindow, Store, lift_pauses, open_store
+from spotify_ads_async.settings import Settings
 
 __all__ = ["quota"]
 
@@ -62,33 +63,35 @@ def quota(
     """Show how full each window is that processes share: who holds what, the queue, pauses. It spends nothing."""
     form = Output.JSON if as_json else output
 
-    async def lift(store: Store) -> int | None:
+    async def lift(store: Store, _settings: Settings) -> int | None:
         return await _lift(store, limit, identity, everybody=everybody)
 
-    async def look(store: Store) -> int | None:
-        await _look(store, form, every if watch else None, None if everybody else await _owner())
+    async def look(store: Store, settings: Settings) -> int | None:
+        await _look(store, form, every if watch else None, None if everybody else await _owner(settings))
         return None
 
     run(lambda: _with_store(lift) if action == "lift" else _with_store(look, empty=form))
 
 
-async def _with_store(work: Callable[[Store], Awaitable[int | None]], *, empty: Output | None = None) -> int | None:
-    store = open_store(environment().store, timeout=_TIMEOUT_SECONDS)
+async def _with_store(
+    work: Callable[[Store, Settings], Awaitable[int | None]], *, empty: Output | None = None
+) -> int | None:
+    settings = await environment()
+    store = open_store(settings.store, timeout=_TIMEOUT_SECONDS)
     if store is None:
         if empty is not None:
             _show([], empty)
         say("the windows are kept in memory, so no process knows of another: SPOTIFY_ADS_STORE says where to keep them")
         return None
     try:
-        return await work(store)
+        return await work(store, settings)
     finally:
         with anyio.CancelScope(shield=True):
             await store.aclose()
 
 
-async def _owner() -> tuple[str, str] | None:
+async def _owner(settings: Settings) -> tuple[str, str] | None:
     """The API's origin and the client ID that commands spend the quota of, None where nobody is signed in."""
-    settings = environment()
     try:
         client_id = (await signed_in(settings)).client_id
     except ConfigurationError:

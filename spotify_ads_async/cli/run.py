@@ -16,6 +16,7 @@ import anyio
 import typer
 
 from spotify_ads_async import bulk
+from spotify_ads_async.auth.homes import provide_temporary_folder
 from spotify_ads_async.cli.consent import ConsentNeeded
 from spotify_ads_async.cli.signals import BY_OTHERS, on_signals, told_to_end
 from spotify_ads_async.cli.terminal import progress_line
@@ -75,6 +76,7 @@ def usage_error(message: str) -> NoReturn:
 
 def run(command: Callable[[], Awaitable[int | None]]) -> NoReturn:
     """Run an async command to its end and leave with its exit code."""
+    provide_temporary_folder()
     try:
         # What is imported by now stays until the end, and a batch of rows is no garbage while it is worked on: looking
         # at them again and again costs bulk work a fifth of its time.
@@ -155,6 +157,8 @@ def in_words(error: BaseException) -> str:
         return str(error)
     if error.filename is None and error.errno in _NO_ROOM:
         return f"the output could not be written to its end ({error.strerror}): make room where it goes to"
+    if error.filename is None and error.errno == errno.ENOENT:  # what the module tempfile says
+        return f"{error.strerror}: set TMPDIR to a folder that can be written"
     return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
 
 

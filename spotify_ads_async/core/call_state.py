@@ -128,7 +128,8 @@ class CallState(msgspec.Struct, kw_only=True):
                     attempt=self.attempt,
                     seconds=self.seconds,
                     error=type(problem).__name__,
-                    left=self.unanswered,
+                    # A request without a body does not see its last byte leave: how it ended tells.
+                    left=self.unanswered or getattr(problem, "may_have_taken_effect", False),
                 )
             )
 

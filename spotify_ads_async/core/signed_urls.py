@@ -29,11 +29,11 @@ from spotify_ads_async.errors import (
     ServerError,
     SpotifyAdsError,
 )
-from spotify_ads_async.governor.ratelimit_headers import retry_after
 from spotify_ads_async.network.addresses import require_secure
 from spotify_ads_async.network.connections import open_http
 from spotify_ads_async.network.options import TransportOptions
 from spotify_ads_async.network.problems import explained_connection_error
+from spotify_ads_async.network.ratelimit_headers import retry_after
 from spotify_ads_async.types import Secret
 
 __all__ = ["Address", "Storage"]

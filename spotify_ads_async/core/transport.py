@@ -190,14 +190,9 @@ class Transport:
         return b"".join(chunks)
 
 
-def open_session(
-    options: TransportOptions, *, headers: Mapping[str, str] | None = None, auto_decompress: bool = True
-) -> aiohttp.ClientSession:
-    """An aiohttp session as ``options`` say; it sends nothing twice and keeps no cookies.
-
-    ``headers`` go with every request.
-    """
-    return open_http(options, headers=headers, response_class=_Response, auto_decompress=auto_decompress)
+def open_session(options: TransportOptions, *, auto_decompress: bool = True) -> aiohttp.ClientSession:
+    """An aiohttp session as ``options`` say; it sends nothing twice and keeps no cookies."""
+    return open_http(options, response_class=_Response, auto_decompress=auto_decompress)
 
 
 class _TooLargeError(aiohttp.ClientPayloadError):

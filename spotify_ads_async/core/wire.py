@@ -7,8 +7,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from enum import Enum
-from itertools import repeat
-from operator import is_not
 from typing import Any, TypeVar, cast
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -28,7 +26,6 @@ __all__ = [
     "Part",
     "answer",
     "masked",
-    "no_content",
     "request",
     "target_below",
     "with_idempotency_key",
@@ -205,8 +202,13 @@ _NOT_WHOLE = {
 
 
 @functools.cache
-def _decoder(kind: type[Any]) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(kind, dec_hook=decode_hook)
+def _reader(kind: type[Any]) -> tuple[Callable[[bytes], Any], object]:
+    """What decodes answers of one kind; and the answer of which nothing is known, None where some of it must be."""
+    decode = msgspec.json.Decoder(kind, dec_hook=decode_hook).decode
+    try:
+        return decode, kind()
+    except TypeError:
+        return decode, None
 
 
 def answer(
@@ -225,12 +227,15 @@ def answer(
         return cast("AnswerT", None)
     if not body:
         raise unreadable(operation, status, "the answer is empty")
-    if operation.method == "GET" and status in _NOT_WHOLE:
+    if status in _NOT_WHOLE and operation.method == "GET":
         raise unreadable(operation, status, f"the answer comes with status {status}, {_NOT_WHOLE[status]}")
     try:
-        decoded: AnswerT = _decoder(operation.answer).decode(body)
-        _require_said(operation, decoded, body)
-        if isinstance(operation, ListOperation):
+        decode, silent = _reader(operation.answer)
+        decoded: AnswerT = decode(body)
+        items = operation.item_attribute if isinstance(operation, ListOperation) else ""
+        if decoded == silent or (items and getattr(decoded, items, None) is None):
+            _require_said(decoded, body, items, silent=decoded == silent)
+        if items:
             many = cast("ListOperation[Any, Any]", operation)
             _require_whole(many, decoded, body)
             if keep_json:
@@ -255,13 +260,9 @@ _OF_ERRORS = frozenset({"error", "errors", "errorcodes", "message", "messages", 
 """What stands in answers that are errors, without casing and separators."""
 
 
-def _require_said(operation: Operation[Any], decoded: object, body: bytes) -> None:
+def _require_said(decoded: object, body: bytes, items: str, *, silent: bool) -> None:
     """An answer that says something else instead, such as an error or a list under another name, is none."""
-    items = operation.item_attribute if isinstance(operation, ListOperation) else ""
-    if not isinstance(decoded, msgspec.Struct) or getattr(decoded, items, None) is not None:
-        return
-    silent = not any(map(is_not, msgspec.structs.astuple(decoded), repeat(None)))
-    if not (silent or items):
+    if not isinstance(decoded, msgspec.Struct):
         return
     found = msgspec.json.decode(body, type=dict[str, msgspec.Raw]).items()
     unknown = {name: bytes(value) for name, value in found if name not in decoded.__struct_encode_fields__}
@@ -309,12 +310,6 @@ def _item_texts(kind: type[Any], attribute: str) -> msgspec.json.Decoder[Any]:
     name = next(field.encode_name for field in msgspec.structs.fields(kind) if field.name == attribute)
     texts: Any = msgspec.defstruct("ItemTexts", [(attribute, list[msgspec.Raw])], rename={attribute: name})
     return msgspec.json.Decoder(texts)
-
-
-def no_content(operation: Operation[AnswerT]) -> AnswerT:
-    """What a call answers whose answer has no body."""
-    del operation
-    return cast("AnswerT", None)
 
 
 SHORTEST_SECRET = 8

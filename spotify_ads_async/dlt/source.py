@@ -35,6 +35,7 @@ __all__ = ["DEFAULT_METRICS", "backfill", "spotify_ads"]
 logger = logging.getLogger("spotify_ads_async.dlt")
 
 ClientFactory: TypeAlias = Callable[[], AdsClient]
+_Read: TypeAlias = Callable[[AdAccount], AsyncIterator[Batch]]
 
 _DELIVERY = ("IMPRESSIONS", "REACH", "FREQUENCY", "CLICKS", "CTR", "SPEND")
 _PLAYS = ("STARTS", "FIRST_QUARTILES", "MIDPOINTS", "THIRD_QUARTILES", "COMPLETES", "COMPLETION_RATE", "VIDEO_VIEWS")
@@ -100,30 +101,33 @@ def spotify_ads(
     named = None if accounts is None else [account.lower() for account in accounts]
     fields = tuple(dict.fromkeys(ReportFieldType(name.upper()) for name in metrics))
     client = client or _client_of(settings_from(os.environ))
+    streams: list[ReportStream | InsightStream] = [
+        ReportStream(entity_type, granularity, fields, first, last, timedelta(days=lookback_days))
+        for entity_type, granularity in product(_ENTITIES, (ReportGranularity.DAY, ReportGranularity.HOUR))
+    ]
+    if insights:
+        told = [metric for metric in fields if metric not in NO_INSIGHT_METRICS]
+        streams.append(InsightStream([InsightDimension(name) for name in insights], told))
+    return dlt.source(_tables, name="spotify_ads", max_table_nesting=0)(client, named, streams)
 
+
+def _tables(
+    client: ClientFactory, accounts: Sequence[str] | None, streams: Iterable[ReportStream | InsightStream]
+) -> Iterable[DltResource]:
     async def businesses() -> AsyncIterator[list[Row]]:
         async with client() as made:
             yield [row_of(one) for one in await made.with_options(keep_json=True).businesses.list().collect()]
 
-    def resources() -> Iterable[DltResource]:
-        yield dlt.resource(businesses, primary_key="id", write_disposition="merge", max_table_nesting=0)
-        for name, read in _MERGED.items():
-            key = "change_id" if name == "change_history" else "id"
-            yield _stream(client, named, name, read, primary_key=key, write_disposition="merge")
-        streams: list[ReportStream | InsightStream] = [
-            ReportStream(entity_type, granularity, fields, first, last, timedelta(days=lookback_days))
-            for entity_type, granularity in product(_ENTITIES, (ReportGranularity.DAY, ReportGranularity.HOUR))
-        ]
-        if insights:
-            told = [metric for metric in fields if metric not in NO_INSIGHT_METRICS]
-            streams.append(InsightStream([InsightDimension(name) for name in insights], told))
-        for stream in streams:
-            # dlt deletes what has a slice that comes again, and inserts what is not marked as removed.
-            merge = {"disposition": "merge", "strategy": "delete-insert"}
-            hints = {"columns": stream.columns(), "merge_key": "slice", "write_disposition": merge}
-            yield _stream(client, named, stream.name, stream.rows, known=all(one.known for one in fields), **hints)
-
-    return dlt.source(resources, name="spotify_ads", max_table_nesting=0)()
+    yield dlt.resource(businesses, primary_key="id", write_disposition="merge", max_table_nesting=0)
+    for name, read in _MERGED.items():
+        hints: Row = {"primary_key": "change_id" if name == "change_history" else "id", "write_disposition": "merge"}
+        yield _stream(client, accounts, name, read, hints)
+    for stream in streams:
+        # dlt deletes what has a slice that comes again, and inserts what is not marked as removed.
+        merge = {"disposition": "merge", "strategy": "delete-insert"}
+        hints = {"columns": stream.columns(), "merge_key": "slice", "write_disposition": merge}
+        known = all(one.known for one in stream.metrics)
+        yield _stream(client, accounts, stream.name, stream.rows, hints, known=known)
 
 
 def backfill(
@@ -170,13 +174,7 @@ def _client_of(settings: Settings) -> ClientFactory:
 
 
 def _stream(
-    client: ClientFactory,
-    accounts: Sequence[str] | None,
-    stream: str,
-    read: Callable[[AdAccount], AsyncIterator[Batch]],
-    *,
-    known: bool = True,
-    **hints: Any,  # noqa: ANN401 - dlt's own
+    client: ClientFactory, accounts: Sequence[str] | None, stream: str, read: _Read, hints: Row, *, known: bool = True
 ) -> DltResource:
     """One table of every account. What is refused is named in a table of its own, and the rest is read."""
     # The hints are the table's alone, so that the table of problems has none of them.
@@ -237,9 +235,7 @@ def _listed(list_of: Callable[[AdAccount], ListCall[Any]]) -> Callable[[AdAccoun
     return rows
 
 
-def _since(
-    stream: str, moment: str, list_of: Callable[[AdAccount, datetime | UnsetType], ListCall[Any]]
-) -> Callable[[AdAccount], AsyncIterator[Batch]]:
+def _since(stream: str, moment: str, list_of: Callable[[AdAccount, datetime | UnsetType], ListCall[Any]]) -> _Read:
     """What changed since the last load. One moment per account is remembered, and only after its walk has ended."""
 
     async def rows(account: AdAccount) -> AsyncIterator[Batch]:
@@ -255,7 +251,7 @@ def _since(
     return rows
 
 
-_MERGED: Mapping[str, Callable[[AdAccount], AsyncIterator[Batch]]] = {
+_MERGED: Mapping[str, _Read] = {
     "ad_accounts": _ad_account,
     "campaigns": _since("campaigns", "updated_at", lambda account, since: account.campaigns.list(updated_at_gte=since)),
     "ad_sets": _listed(lambda account: account.ad_sets.list()),

@@ -6,10 +6,10 @@ import logging
 from collections.abc import Mapping
 
 from spotify_ads_async.governor.events import LimitTightened, Paused, RhythmChanged
-from spotify_ads_async.governor.ratelimit_headers import RateHeaders, rate_headers
 from spotify_ads_async.governor.scheduler import Scheduler
 from spotify_ads_async.governor.wait_queue import Flow
 from spotify_ads_async.governor.window import Window
+from spotify_ads_async.network.ratelimit_headers import RateHeaders, rate_headers
 
 __all__ = ["AdaptiveLimits"]
 

@@ -9,9 +9,9 @@ from types import MappingProxyType, TracebackType
 from typing import Self
 
 from spotify_ads_async.governor.adaptive import AdaptiveLimits
-from spotify_ads_async.governor.ratelimit_headers import retry_after
 from spotify_ads_async.governor.wait_queue import Flow, Priority
 from spotify_ads_async.governor.window import may_take, take
+from spotify_ads_async.network.ratelimit_headers import retry_after
 
 __all__ = ["Admission"]
 
@@ -27,19 +27,8 @@ class Admission:
     what an answer that is no success asks to wait, in seconds.
     """
 
+    __slots__ = "_adaptive _departed_at _departure _flow _grant _max_wait _open _priority retry_after".split()  # noqa: SIM905
     retry_after: float | None
-
-    __slots__ = (
-        "_adaptive",
-        "_departed_at",
-        "_departure",
-        "_flow",
-        "_grant",
-        "_max_wait",
-        "_open",
-        "_priority",
-        "retry_after",
-    )
 
     def __init__(self, adaptive: AdaptiveLimits, flow: Flow, priority: Priority, max_wait: float | None) -> None:
         self._adaptive, self._flow, self._priority, self._max_wait = adaptive, flow, priority, max_wait
@@ -83,13 +72,12 @@ class Admission:
             self.give_up()
 
     def answered(self, *, status: int, headers: Mapping[str, str] = _NO_HEADERS) -> None:
-        """The answer's headers arrived, and are heeded: the tokens are back one window from now."""
+        """The answer's headers arrived: the tokens are back one window from now."""
         if not self._open:
             return
         self._open = False
         scheduler, flow = self._adaptive.scheduler, self._flow
-        now = scheduler.clock()
-        asked = None
+        now, asked = scheduler.clock(), None
         if not 200 <= status < 300:
             self.retry_after = asked = retry_after(headers, datetime.now(UTC))
         if now < scheduler.late_until or flow.grants is not None:
@@ -99,24 +87,19 @@ class Admission:
                 window.settled.append(now)
         if scheduler.queue.length:
             self._wake_next(now)
-        if (
-            status == 429
-            or scheduler.refusing
-            or (headers and ("X-RateLimit-Remaining" in headers or "x-ratelimit-remaining" in headers))
-        ):
+        counted = headers and ("X-RateLimit-Remaining" in headers or "x-ratelimit-remaining" in headers)
+        if status == 429 or scheduler.refusing or counted:
             self._adaptive.on_response(flow, self._departure, status, headers, now, asked=asked)
 
     def not_sent(self) -> None:
         """No byte of the request left: the tokens go straight back."""
-        if self._is_this_process_s():
-            self._open = False
+        if self._ends():
             self._flow.give_back(self._grant)
             self._adaptive.scheduler.serve()
 
     def give_up(self) -> None:
         """Nobody waits for the answer any more, and the server may count the request yet."""
-        if self._is_this_process_s():
-            self._open = False
+        if self._ends():
             scheduler = self._adaptive.scheduler
             now = scheduler.clock()
             self._flow.settle(self._grant, scheduler.given_up(self._departed_at, now))
@@ -127,6 +110,7 @@ class Admission:
         if self._flow.windows:
             self._adaptive.scheduler.wake_at(now + min(window.cycle for window in self._flow.windows), now)
 
-    def _is_this_process_s(self) -> bool:
-        """Whether the request is under way, and no copy of one that a parent process sent."""
-        return self._open and self._departure > self._adaptive.scheduler.forked_at_departure
+    def _ends(self) -> bool:
+        """End it, if the request is under way and no copy of one that a parent process sent."""
+        was_open, self._open = self._open, False
+        return was_open and self._departure > self._adaptive.scheduler.forked_at_departure

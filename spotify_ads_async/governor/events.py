@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from spotify_ads_async.events import Event
 
-__all__ = [
-    "Admitted",
-    "LimitTightened",
-    "Paused",
-    "RhythmChanged",
-    "StoreLost",
-    "StoreRegained",
-    "WaitRefused",
-    "Waiting",
-]
+__all__ = ["Admitted", "LimitTightened", "Paused", "RhythmChanged"]
+__all__ += ["StoreLost", "StoreRegained", "WaitRefused", "Waiting"]
 
 
 class Waiting(Event, frozen=True, kw_only=True):

@@ -1,8 +1,7 @@
 """Foreign usage: how much of a window somebody else spends, judged by what the server says. Pure, no clock of its own.
 
-Two kinds of evidence. A refusal says that the server's window is full: what is not ours in it belongs to others. It is
-believed for long and tried again slowly, the more slowly the more often it comes. A count of what remains says the same
-while there is still room, and is believed for one window at most, for by then everything that was counted has left.
+A refusal says that the server's window is full: what is not ours in it belongs to others. It is believed for long and
+tried again slowly. A count of what remains is believed for one window: by then everything that was counted has left.
 """
 
 from __future__ import annotations
@@ -14,15 +13,10 @@ from typing import NamedTuple
 __all__ = ["ForeignUsage"]
 
 _RECOVERY_WINDOWS = (0.0, 4.0, 20.0, 40.0)
-"""Windows until what was left to others is tried again in full.
+"""Until what was left to others is tried again in full: after one refusal in a while, after two, three, and more."""
 
-After one refusal in a while, after two, three, and more.
-"""
-
-_SLACK_SHARE = 0.01
+_SLACK_SHARE, _TICK_MARGIN_SECONDS = 0.01, 0.001
 """Share of the tokens left unused on top, once somebody else is known to spend the window."""
-
-_TICK_MARGIN_SECONDS = 0.001
 
 
 class _Belief(NamedTuple):

@@ -7,6 +7,7 @@ import time
 import warnings
 import weakref
 from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from typing import Literal, NoReturn, Self
 
 from spotify_ads_async.errors import ConfigurationError
@@ -14,13 +15,14 @@ from spotify_ads_async.events import Listener, Listeners
 from spotify_ads_async.governor.adaptive import AdaptiveLimits
 from spotify_ads_async.governor.admission import Admission
 from spotify_ads_async.governor.grants import Grants
-from spotify_ads_async.governor.limits import PUBLISHED_LIMITS, Limit, checked_limits, lease_seconds
 from spotify_ads_async.governor.scheduler import Scheduler
 from spotify_ads_async.governor.shared.claims import Claims, OnStoreFailure
+from spotify_ads_async.governor.shared.conversation import lease_seconds
 from spotify_ads_async.governor.shared.store import Store, open_store
 from spotify_ads_async.governor.snapshot import Snapshot, shown
 from spotify_ads_async.governor.wait_queue import Flow, Priority
 from spotify_ads_async.governor.window import Window
+from spotify_ads_async.limits import PUBLISHED_LIMITS, Limit, checked_limits
 from spotify_ads_async.types import Secret
 
 __all__ = ["Governor", "Pace", "Scope", "default_governor"]
@@ -42,9 +44,9 @@ class Governor:
         limits: the windows to keep. An empty collection keeps none.
         pace: ``burst`` uses a token as soon as it is there; ``smooth`` spaces departures evenly and leaves a few tokens
             unused; ``auto`` is burst until the server refuses something, and smooth from then on.
-        store: where the windows are kept: ``memory`` serves one process, ``sqlite:///path`` the processes of a machine,
-            ``redis://host`` (also ``rediss``, ``redis+sentinel``, ``redis+cluster``) many machines; or a
-            :class:`~spotify_ads_async.governor.shared.Store` of your own.
+        store: where the windows are kept: ``memory`` serves one process, ``sqlite:///path`` those of a machine,
+            ``redis://host`` (also ``rediss``, ``redis+sentinel``, ``redis+cluster``) many machines; or your own
+            :class:`~spotify_ads_async.governor.shared.Store`.
         on_store_failure: what happens while the store cannot be reached: ``fail`` raises
             :class:`~spotify_ads_async.errors.StoreUnavailable`, ``pause`` waits. To carry on without a store, divide
             the limits: :meth:`Limit.divided`.
@@ -128,7 +130,7 @@ class Governor:
         """The same governor for calls to one API origin in one client's name."""
         key = (origin, client_id or self._client_id)
         if key not in self._scopes:
-            self._scopes[key] = Scope(self._adaptive, lambda limits: self._flow(*key, limits))
+            self._scopes[key] = Scope(self._adaptive, partial(self._flow, *key))
         return self._scopes[key]
 
     def admit(
@@ -188,8 +190,8 @@ class Governor:
     def _flow(self, origin: str, client_id: str, limits: Collection[str]) -> Flow:
         """Requests in one client's name that spend these limits."""
         windows = tuple(self._window(limit, origin, client_id) for limit in self.limits if limit.name in limits)
-        owner = f"client ID {_place(client_id, origin)}"
-        return Flow(windows, owner, Grants(self._scheduler.clock) if self.shared and windows else None)
+        grants = Grants(self._scheduler.clock) if self.shared and windows else None
+        return Flow(windows, f"client ID {_place(client_id, origin)}", grants)
 
     def _window(self, limit: Limit, origin: str, client_id: str) -> Window:
         identity = self._ip if limit.name == "ip" else client_id
@@ -202,7 +204,7 @@ class Governor:
                 smooth=self.pace == "smooth",
                 now=self._scheduler.clock(),
                 clock_resolution=self._clock_resolution,
-                shared=self._claims is not None,
+                shared=self.shared,
             )
             self._scheduler.windows.append(window)
         return self._windows[key]
@@ -235,11 +237,7 @@ _default_governors: weakref.WeakValueDictionary[str, Governor] = weakref.WeakVal
 def default_governor(
     *, origin: str, limits: Iterable[Limit] = PUBLISHED_LIMITS, store: Secret | None = None
 ) -> Governor:
-    """A governor for a client that was given none, with its windows in ``store``, or in memory.
-
-    Warns with :class:`RuntimeWarning` of a second one in memory for the same API: both spend the window of this
-    machine's address, and together they exceed what each keeps.
-    """
+    """A governor for a client that was given none. Warns of a second one in memory for the same API."""
     governor = Governor(limits, store="memory" if store is None else store)
     if governor.shared or not governor.limits:
         return governor

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -19,10 +19,9 @@ def awake() -> float:
 
 
 class Grant(NamedTuple):
-    """Leave for one request, from ``usable_at`` on: one token of every window of its flow, which the store numbers.
+    """Leave for one request, from ``usable_at`` on: one token of every window of its flow.
 
-    Void after ``use_by``, and after ``awake_by`` of the clock that never stands still: the process may have been
-    stopped, and the machine may have slept.
+    Void after ``use_by``, and after ``awake_by`` of the clock that never stands still: the machine may have slept.
     """
 
     usable_at: float
@@ -44,22 +43,17 @@ class Ended(NamedTuple):
 class Grants:
     """The grants of one flow. Each is usable, then in flight, then over until the store has heard of it.
 
-    The store is not to be asked for more before ``ask_at``.
+    ``in_flight`` says when the store last heard of each. It is not to be asked for more before ``ask_at``.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
+        self._clock, self.ask_at = clock, -math.inf
         self.usable: deque[Grant] = deque()
         self.in_flight: dict[Grant, float] = {}
         self.over: dict[int, Ended] = {}
-        self.ask_at = -math.inf
 
     def __bool__(self) -> bool:
         return bool(self.usable or self.in_flight or self.over)
-
-    def add(self, grants: Iterable[Grant]) -> None:
-        """The store granted more."""
-        self.usable = deque(sorted([*self.usable, *grants]))
 
     def next_at(self) -> float:
         """When the first grant may be used, infinite without one."""
@@ -87,34 +81,16 @@ class Grants:
         if self.in_flight.pop(grant, None) is not None:
             self.over[grant.number] = Ended(counted_by)
 
-    def unanswered(self, numbers: Iterable[int], horizon: float) -> None:
-        """The store may or may not have granted these, of tokens that are free within ``horizon``: nobody uses them."""
-        self.over.update(dict.fromkeys(numbers, Ended(ahead=horizon)))
-
-    def keep(self, most: int) -> None:
-        """Nobody waits for more than so many."""
-        while len(self.usable) > most:
-            self._drop(self.usable.pop())
-
-    def to_tell(self, now: float, lease: float) -> dict[int, Ended]:
-        """What the store should hear of.
+    def to_tell(self, most: int, now: float, lease: float) -> dict[int, Ended]:
+        """What the store should hear of, while ``most`` requests wait: others than they have no use for a grant.
 
         Those that are over; and those in flight for a third of a lease since the store heard, for one lease more.
         """
+        while len(self.usable) > most:
+            self._drop(self.usable.pop())
         late = [grant for grant, told_at in self.in_flight.items() if told_at <= now - lease / 3]
         self.in_flight.update(dict.fromkeys(late, now))
         return self.over | {grant.number: Ended(now + lease) for grant in late}
-
-    def told(self, numbers: Iterable[int]) -> None:
-        """The store has heard of these."""
-        for number in numbers:
-            self.over.pop(number, None)
-
-    def forget(self) -> None:
-        """This process is a fork: nothing of its parent's is its own."""
-        self.usable.clear()
-        self.in_flight.clear()
-        self.over.clear()
 
     def _drop(self, grant: Grant) -> None:
         """No request will use it."""
@@ -156,10 +132,9 @@ class Outlook(msgspec.Struct, kw_only=True):
         if needed <= 0 or not self.due:
             return opens
         rounds, rest = divmod(needed - 1, max(1, self.out))
-        place = rest / max(1, self.out) * len(self.due)
-        below = min(int(place), len(self.due) - 1)
-        above = min(below + 1, len(self.due) - 1)
-        due = self.due[below] + (self.due[above] - self.due[below]) * (place - below)
+        sixteenth, part = divmod(rest / max(1, self.out) * len(self.due), 1.0)
+        due, next_due = [*self.due, self.due[-1]][int(sixteenth) :][:2]
+        due += (next_due - due) * part
         return max(opens, max(0.0, self.heard_at + due / 1e6 - now) + rounds * cycle)
 
     def next_grant(self) -> float:

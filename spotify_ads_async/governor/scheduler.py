@@ -53,11 +53,7 @@ class Scheduler:
     async def admit(self, flow: Flow, priority: Priority, max_wait: float | None) -> Grant | None:
         """Return when the request may leave, with its tokens taken, and with a store's grant where one keeps them.
 
-        Raises:
-            QuotaTimeout: the wait would exceed, or exceeded, ``max_wait`` seconds; nothing was spent.
-            RateLimited: the server asked for a pause longer than ``longest_pause``.
-            StoreUnavailable: the store that keeps the windows does not answer, and the governor is to fail then.
-            ConfigurationError: the governor is closed, or another running loop has it.
+        Raises what :meth:`Governor.admit` names.
         """
         expires_at = math.inf if max_wait is None else self.clock() + max(0.0, max_wait)
         while True:

@@ -70,5 +70,5 @@ def shown(window: Window, now: float) -> WindowSnapshot:
         predicted_wait=wait_for(window, window.waiting_interactive + 1, now),
         smooth=window.smooth,
         paused_for=max(0.0, window.paused_until - now),
-        pause_cause=window.pause_cause,
+        pause_cause=window.pause_cause or None,
     )

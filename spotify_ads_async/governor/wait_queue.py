@@ -1,8 +1,7 @@
 """WaitQueue: who waits for leave, and who is next. No waiting in here, no clock.
 
-First come, first served within a class. Interactive requests go before bulk ones and find a reserve of tokens that bulk
-ones leave; after every few that overtake, one of the bulk requests has its turn, so that they never starve. A request
-holds nothing while it waits, and stands in nobody's way who needs other windows.
+First come, first served within a class. A request holds nothing while it waits, and stands in nobody's way who needs
+other windows.
 """
 
 from __future__ import annotations
@@ -27,11 +26,7 @@ class Priority(enum.Enum):
 
 
 class PendingRequest:
-    """One request in the queue, until its patience ends at ``expires_at``.
-
-    ``future`` is done when the request waits no longer: granted, with a store's grant if there is one, refused or
-    cancelled.
-    """
+    """One request in the queue, until ``future`` has its leave or refusal; its patience ends at ``expires_at``."""
 
     __slots__ = ("arrived_at", "expires_at", "flow", "future", "number", "priority")
 
@@ -42,12 +37,9 @@ class PendingRequest:
 
 
 class Flow:
-    """Requests that need the same windows: all of them give a token, or none does.
+    """Requests in one ``owner``'s name that need the same windows: all of them give a token, or none does.
 
-    Args:
-        windows: the windows.
-        owner: in whose name the requests are made, for people.
-        grants: what a store granted, None where the windows are kept in this process.
+    ``grants`` is what a store granted, None where the windows are kept in this process.
     """
 
     def __init__(self, windows: tuple[Window, ...], owner: str, grants: Grants | None = None) -> None:

@@ -1,8 +1,7 @@
 """Window: one limit's tokens, all that decides whether they may be used now, and the one rule of admission.
 
-A window of N requests in W seconds has N tokens. A request takes one when it leaves, and it comes back W after the
-answer's headers arrived. Whoever uses it next leaves at least W after the server counted its last user, so no two
-requests on one token share a window, and N tokens mean at most N requests in any W seconds.
+A request takes a token when it leaves, and it comes back one window after the answer's headers arrived. Why that is
+enough stands in docs/explanation/governor.md.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from collections.abc import Iterable
 
 from spotify_ads_async.governor.foreign_usage import ForeignUsage
 from spotify_ads_async.governor.grants import Outlook
-from spotify_ads_async.governor.limits import Limit
 from spotify_ads_async.governor.pacer import Pacer
+from spotify_ads_async.limits import Limit
 
 __all__ = ["BULK_TURN", "Window", "may_take", "take"]
 
@@ -25,12 +24,10 @@ BULK_TURN = 4
 _MARGIN_SECONDS, _MARGIN_SHARE = 0.001, 0.0001
 """On top of the window, for a server that rounds arrivals to milliseconds, and whose clock runs faster than ours."""
 
-_SMOOTH_RATE_SHARE = 0.99
-_HELD_BACK_SHARE = 0.004
-"""So far below the full rate stays the smooth rhythm, and so many tokens it leaves, that a weighted two-window counter,
-which takes the requests of its last window as evenly spread, does not refuse for what the network makes uneven."""
+_SMOOTH_RATE_SHARE, _HELD_BACK_SHARE, _RESPACING_SHARE = 0.99, 0.004, 0.02
+"""The smooth rhythm's part of the full rate, and the tokens that it leaves: a weighted two-window counter, which takes
+the requests of its last window as evenly spread, does not refuse then for what the network makes uneven."""
 
-_RESPACING_SHARE = 0.02
 _SPREAD_SECONDS = 0.4
 """Those who waited for the end of a pause leave within this time, one after the other."""
 
@@ -66,16 +63,14 @@ class Window:
         self.settled: deque[float] = deque()
         self.waiting_interactive = self.waiting_bulk = 0
         self.overtaken, self.bulk_left_at = 0, now  # by interactive requests, and when a bulk one left last
-        self.interactive_taken, self._demand, self._demand_known = 0, 0, False
-        self._demand_counted_from = now
+        self.interactive_taken, self._demand, self._demand_known, self._demand_counted_from = 0, 0, False, now
         self.guarded, self.smooth = False, smooth
         self.reserved = self.reserved_told = 0
         self.foreign = ForeignUsage(limit.requests, self.cycle)
         self.pacer: Pacer | None = None
-        self.paused_until = self.asked_until = self._after_pause_until = -math.inf
-        self.pause_length = 0.0
-        self.pause_cause: str | None = None
         self._after_pause: Pacer | None = None
+        self.paused_until = self.asked_until = self._after_pause_until = -math.inf
+        self.pause_length, self.pause_cause = 0.0, ""
         self.refused_in_a_row = self.refused_at_departure = self.remaining_heard_at_departure = 0
         self.reckon_reserved()
 
@@ -118,7 +113,7 @@ class Window:
             self._after_pause = None
         ended_at = self.paused_until
         if ended_at <= now:
-            self.paused_until, self.asked_until, self.pause_cause = -math.inf, -math.inf, None
+            self.paused_until, self.asked_until, self.pause_cause = -math.inf, -math.inf, ""
         self.reckon_reserved()
         if -math.inf < ended_at <= now < ended_at + _SPREAD_SECONDS:
             # Those who waited for a pause leave one after the other, and what is spaced catches up with the pause.
@@ -155,8 +150,7 @@ class Window:
         """End a pause by hand, and forget what refusals taught. Answers whether there was a pause."""
         paused = self.paused_until > -math.inf
         self.paused_until = self.asked_until = -math.inf
-        self.pause_cause = self._after_pause = None
-        self.refused_in_a_row = 0
+        self.pause_cause, self._after_pause, self.refused_in_a_row = "", None, 0
         self.foreign = ForeignUsage(self.limit.requests, self.cycle)
         self.reckon_reserved()
         return paused
@@ -174,18 +168,13 @@ class Window:
         self.guarded = self.smooth or paused or self.reserved > 0
 
     def wanted(self, now: float) -> int:
-        """Tokens that interactive requests will want besides those that they have out, and some for chance.
-
-        Their demand is that of the last whole window, or of the present one so far with those who wait.
-        """
+        """Tokens that interactive requests will want besides those that they have out, and some for chance."""
         passed = (now - self._demand_counted_from) / self.limit.window
         if passed >= 1.0:
             # The window in which they began tells little: some waited in it, some had not come yet.
-            self._demand_known = self._demand > 0
-            self._demand = math.ceil(self.interactive_taken / passed)
+            self._demand_known, self._demand = self._demand > 0, math.ceil(self.interactive_taken / passed)
             self.interactive_taken, self._demand_counted_from, passed = 0, now, 0.0
-        demand = max(self._demand, self.interactive_taken + self.waiting_interactive)
-        if demand == 0:
+        if (demand := max(self._demand, self.interactive_taken + self.waiting_interactive)) == 0:
             return 0
         out = self.interactive_taken + int(self._demand * (1.0 - passed))
         wanted = max(0, demand - out) + math.ceil(1.5 * math.sqrt(demand)) + 1

@@ -19,6 +19,7 @@ __all__ = [
     "ALLOW_HTTP_VARIABLE",
     "Login",
     "is_loopback",
+    "is_text",
     "require_secure",
     "split_address",
     "split_login",
@@ -65,7 +66,16 @@ def split_address(url: str) -> SplitResult | None:
         _ = parts.port  # raises where it is no number
     except ValueError:
         return None
-    return parts
+    return parts if is_text(url) else None
+
+
+def is_text(value: str) -> bool:
+    """Whether it is text, and not what Python makes of an environment's bytes that are none in UTF-8."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def is_loopback(host: str) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import math
 import os
 import select
 import socket
@@ -17,7 +18,9 @@ import ssl
 import time
 import weakref
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from typing import Any
+from threading import get_ident
+from types import CoroutineType
+from typing import Any, NamedTuple
 
 import aiohttp
 import anyio
@@ -119,25 +122,32 @@ class _Connector(aiohttp.TCPConnector):
         # time.
         super().__init__(limit=0, ssl=True if tls is None else tls, socket_factory=socket_factory)  # pyright: ignore[reportUnknownMemberType] - aiohttp
         self.options = options
-        self._clocks_apart: float | None = None
+        self._clocks_apart = math.inf
 
     def close_resolver(self) -> None:
         """Let go of what looks for names, which waits for nothing, also where the loop is closed."""
         with contextlib.suppress(StopIteration, RuntimeError):
             self._resolver.close().__await__().__next__()
 
-    async def _get(self, key: ConnectionKey, traces: list[Trace]) -> aiohttp.connector.Connection | None:
-        # Aiohttp's clock of idleness stands still while the machine sleeps. A clock that was set costs new connections.
-        before, self._clocks_apart = self._clocks_apart, time.time() - time.monotonic()
-        if before is not None and self._clocks_apart > before + _SLEEP_SECONDS:
+    def _get(
+        self, key: ConnectionKey, traces: list[Trace]
+    ) -> CoroutineType[Any, Any, aiohttp.connector.Connection | None]:
+        # Aiohttp's clock of idleness stands still while the machine sleeps. A set clock costs new connections.
+        now = time.monotonic()
+        before, self._clocks_apart = self._clocks_apart, time.time() - now
+        if self._clocks_apart > before + _SLEEP_SECONDS:
             for protocol, _ in itertools.chain.from_iterable(self._conns.values()):
                 protocol.close()
             self._conns.clear()
         idle = self._conns.get(key)
         # The first is the longest idle.
-        just_used = bool(idle) and time.monotonic() - idle[0][1] < _JUST_USED_SECONDS
+        if idle and now - idle[0][1] < _JUST_USED_SECONDS:
+            return super()._get(key, traces)
+        return self._get_alive(key, traces)
+
+    async def _get_alive(self, key: ConnectionKey, traces: list[Trace]) -> aiohttp.connector.Connection | None:
         while (connection := await super()._get(key, traces)) is not None:
-            if just_used or connection.transport is None or not _has_news(connection.transport):
+            if connection.transport is None or not _has_news(connection.transport):
                 return connection
             connection.close()
         return None
@@ -181,6 +191,15 @@ def _has_news(transport: asyncio.Transport) -> bool:
     return bool(poll.poll(0))
 
 
+class _Pool(NamedTuple):
+    """The connections of one event loop, which runs in ``thread``."""
+
+    loop: asyncio.AbstractEventLoop
+    thread: int
+    http: aiohttp.ClientSession
+    lifetime: AsyncGenerator[None]
+
+
 class Connections:
     """The connections of a client, opened when they are first needed.
 
@@ -205,9 +224,7 @@ class Connections:
         self._on_fork = on_fork
         self._process = os.getpid()
         self._closed = False
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._http: aiohttp.ClientSession | None = None
-        self._lifetime: AsyncGenerator[None] | None = None
+        self._pool: _Pool | None = None
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self.slots = anyio.Semaphore(options.connections, fast_acquire=True)
         """One for each request that may be under way at once."""
@@ -220,14 +237,16 @@ class Connections:
             ConfigurationError: the connections are closed, or in use by another loop that runs.
             ConnectionFailed: the process has no thread or file left to open one with.
         """
-        if self._loop is asyncio.get_running_loop() and self._http is not None:
-            return self._http
+        pool = self._pool
+        # A thread runs one loop at a time. To ask for the running loop asks the system for the process each time.
+        if pool is not None and pool.thread == get_ident() and pool.loop.is_running():
+            return pool.http
         return self._opened()
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._closed:
             raise ConfigurationError("the client is closed: make a new one, or keep `async with` open around its calls")
-        if self._loop is not None and self._loop.is_running():
+        if self._pool is not None and self._pool.loop.is_running():
             raise ConfigurationError(
                 "this client is in use by another event loop, which runs in another thread, and serves one loop at a"
                 " time: make a client for each loop, with a store in which they share the quota"
@@ -247,8 +266,8 @@ class Connections:
             raise ConnectionFailed(
                 f"no connection can be opened: {reason}; look at the limits of threads, memory and open files (ulimit)"
             ) from problem
-        self._loop, self._http = asyncio.get_running_loop(), http
-        self._lifetime = lifetime = _until_closed(http)
+        lifetime = _until_closed(http)
+        self._pool = _Pool(asyncio.get_running_loop(), get_ident(), http, lifetime)
         with contextlib.suppress(StopIteration):
             # The first step waits for nothing. With it the loop knows the generator, and closes it at its end.
             lifetime.__anext__().__await__().send(None)
@@ -257,15 +276,15 @@ class Connections:
     async def aclose(self) -> None:
         """Close the connections, in whichever loop they are; later requests are refused."""
         self._closed = True
-        loop, lifetime = self._loop, self._lifetime
-        if loop is None or lifetime is None:
+        pool = self._pool
+        if pool is None:
             return
-        if loop is asyncio.get_running_loop():
-            self._loop = self._http = self._lifetime = None
-            await lifetime.aclose()
-        elif loop.is_running():
-            self._loop = self._http = self._lifetime = None
-            closing = asyncio.run_coroutine_threadsafe(_closed(lifetime), loop)
+        if pool.loop is asyncio.get_running_loop():
+            self._pool = None
+            await pool.lifetime.aclose()
+        elif pool.loop.is_running():
+            self._pool = None
+            closing = asyncio.run_coroutine_threadsafe(_closed(pool.lifetime), pool.loop)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.wrap_future(closing), _HANDOVER_SECONDS)
         else:
@@ -273,15 +292,14 @@ class Connections:
 
     def _drop(self) -> None:
         """Forget the connections of a loop that does not run."""
-        loop, http = self._loop, self._http
-        self._loop = self._http = self._lifetime = None
-        if loop is None or http is None or http.closed:
+        pool, self._pool = self._pool, None
+        if pool is None or pool.http.closed:
             return
-        connector = http.connector
-        http.detach()
+        connector = pool.http.connector
+        pool.http.detach()
         if isinstance(connector, _Connector):
             connector.close_resolver()
-        if connector is not None and not loop.is_closed():
+        if connector is not None and not pool.loop.is_closed():
             # What it does at once is all that is needed: no connection stays registered with the loop.
             with contextlib.suppress(RuntimeError):
                 connector.close(abort_ssl=True)
@@ -290,17 +308,17 @@ class Connections:
 
     def forget_parent(self) -> None:
         """In a child, right after a fork: let go of the parent's connections without a word to anybody."""
-        if self._http is None:
+        if self._pool is None:
             return
         # Ending them would tell the other side, and the parent's loop, which has them in its poll.
-        _LEFT_TO_THE_PARENT.append((self._http, self._lifetime))
+        _LEFT_TO_THE_PARENT.append(self._pool)
         nothing = os.open(os.devnull, os.O_RDWR)
         for one in list(self._sockets):
             if one.fileno() >= 0:
                 os.dup2(nothing, one.fileno(), inheritable=False)
         os.close(nothing)
         self._sockets = weakref.WeakSet()
-        self._loop = self._http = self._lifetime = None
+        self._pool = None
 
 
 _EVERY = weakref.WeakSet[Connections]()

@@ -20,7 +20,8 @@ import msgspec
 from yarl import URL
 
 from spotify_ads_async.errors import ConfigurationError
-from spotify_ads_async.network.addresses import split_address, split_login
+from spotify_ads_async.network.addresses import is_text, split_address, split_login
+from spotify_ads_async.private_files import at_home
 from spotify_ads_async.types import Secret
 
 __all__ = ["Proxy", "TransportOptions"]
@@ -87,7 +88,7 @@ class TransportOptions(msgspec.Struct, frozen=True, kw_only=True):
             return None
         context = ssl.create_default_context()
         if self.ca_file is not None:
-            _trust(context, Path(self.ca_file).expanduser())
+            _trust(context, at_home(self.ca_file))
         return context
 
     def proxied(self) -> bool:
@@ -140,6 +141,8 @@ def _proxy(address: Secret, origin: str) -> Proxy:
     parts = split_address(plain if "://" in plain else f"http://{plain}")
     if (
         parts is None
+        or not is_text(address.reveal())
+        or ":" in username
         or parts.scheme not in {"http", "https"}
         or not parts.hostname
         or parts.port == 0

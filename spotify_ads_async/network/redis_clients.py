@@ -1,11 +1,15 @@
-"""Redis addresses: from a URL with its login to a client of a server, of a Sentinel's service, or of a Cluster.
+"""Redis: from a URL with its login to scripts that a server, a Sentinel's service or a Cluster runs.
 
 Needs the package redis.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import functools
+import hashlib
+import os
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
@@ -16,15 +20,19 @@ from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
-from spotify_ads_async.errors import ConfigurationError
+from spotify_ads_async.errors import ConfigurationError, StoreUnavailable
 from spotify_ads_async.network.addresses import split_login, with_login
 from spotify_ads_async.network.problems import without_frames
 from spotify_ads_async.types import Secret
 
-__all__ = ["RedisAddress"]
+__all__ = ["RedisAddress", "RedisScripts"]
 
 _DEFAULT_NAMESPACE = "spotify-ads"
+_FIRST_PATIENCE = 4.0
+"""The first exchange is several trips: to connect, to greet, to send the script."""
+_GOODBYE_SECONDS = 0.5
 
 
 class RedisAddress(msgspec.Struct, frozen=True):
@@ -116,6 +124,73 @@ class RedisAddress(msgspec.Struct, frozen=True):
             nodes = [ClusterNode(host, port) for host, port in self.hosts]
             return [RedisCluster(startup_nodes=nodes, **options)]
         return [redis.asyncio.Redis.from_pool(redis.asyncio.ConnectionPool(**options))]
+
+
+class RedisScripts:
+    """Has scripts run at one address, each within ``timeout`` seconds; the first on a connection may take longer.
+
+    It connects when it is used, anew in each forked process and on each event loop.
+    """
+
+    def __init__(self, address: RedisAddress, *, timeout: float) -> None:
+        self._address, self._timeout = address, timeout
+        self._clients: list[Any] = []
+        self._reached = False
+        self._belongs_to: tuple[int, asyncio.AbstractEventLoop] | None = None
+        self._forked_from: list[Any] = []
+
+    async def run(self, script: str, keys: list[str], *values: str | bytes) -> Any:  # noqa: ANN401 (what it returns)
+        """Run a script once. redis-py's own limit of time is off: on Python 3.11 it loses cancellations.
+
+        Raises:
+            StoreUnavailable: no answer came.
+        """
+        loop = asyncio.get_running_loop()
+        if self._belongs_to != (os.getpid(), loop):
+            if self._belongs_to is not None and self._belongs_to[0] != os.getpid():
+                self._forked_from += self._clients  # freed here, they might take the parent's sockets out of its poll
+            self._clients, self._belongs_to = [], (os.getpid(), loop)
+        if not self._clients:
+            self._clients, self._reached = self._address.clients(), False
+        patience = self._timeout if self._reached else self._timeout * _FIRST_PATIENCE
+        try:
+            async with asyncio.timeout(patience):
+                client, arguments = self._clients[0], (len(keys), *keys, *values)
+                try:
+                    result = await client.evalsha(_name(script), *arguments)
+                except NoScriptError:  # a fresh server, a flush or a failover: it keeps the text that it is sent
+                    result = await client.eval(script, *arguments)
+        except (RedisError, RedisClusterException, OSError, TimeoutError) as problem:
+            if isinstance(problem, TimeoutError):
+                await self.aclose()  # what comes on this connection now is the answer to another question
+            self._reached = False
+            reason = f"no answer within {patience:g} s" if isinstance(problem, TimeoutError) else _reason(problem)
+            raise StoreUnavailable(
+                f"{self._address.name} cannot be reached: {reason}. Look whether it runs and whether the URL is right"
+            ) from without_frames(problem)
+        self._reached = True
+        return result
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        clients, self._clients = self._clients, []
+        for client in clients:
+            with contextlib.suppress(RedisError, OSError, TimeoutError):
+                async with asyncio.timeout(_GOODBYE_SECONDS):
+                    await client.aclose()
+
+
+def _reason(problem: Exception) -> str:
+    """Why, in the system's words where it was the network: without numbers and addresses in Python's form."""
+    cause = problem if isinstance(problem, OSError) else problem.__context__
+    if isinstance(cause, OSError) and cause.errno:
+        return os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)
+    return str(problem).rstrip(". ")
+
+
+@functools.cache
+def _name(script: str) -> str:
+    return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
 
 
 def _known_options(address: Secret) -> dict[str, Any]:

@@ -210,7 +210,7 @@ class AggregateReportCall(ReportCall[ReportRow]):
 def _by_entity(parts: list[list[ReportRow]], query: Query) -> list[ReportRow]:
     """The rows of a batch, each once, in the order of the ids and of time."""
     ids: Sequence[str] = query.get("entity_ids") or ()
-    places = {identifier.lower(): place for place, identifier in reversed(list(enumerate(ids)))}
+    places = {str(identifier).lower(): place for place, identifier in reversed(list(enumerate(ids)))}
     rows = Repeats(AGGREGATE.id, query).without(row for part in parts for row in part)
     # A stable sort: entities that the ids do not name, as their parents do, stay in the server's order.
     return sorted(

@@ -10,7 +10,8 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime, timedelta
 
 from spotify_ads_async import operations
 from spotify_ads_async.errors import InvalidAnswer
@@ -36,6 +37,9 @@ _RECORD = re.compile(rf"{_VALUE}(?:,{_VALUE})*+\r?\n?")
 """Python's parser takes a quotation mark amid a plain value for a part of it, in strict mode too."""
 _TEXT = re.compile(r"(?!\W*infinity\W*$)[\W\d_]*+(?:[^\W\d_][\W\d_]*+){5}", re.IGNORECASE)
 """More letters than in 1.5E+3, N/A, null or USD 3; and not Infinity, as Java writes what was divided by nought."""
+_DATE = re.compile(r"(?:report)?(?:start|end)?(?:date|day)(?:utc)?")
+"""Names of columns that tell of which day a row is; how the API calls them is not published."""
+_DAY = timedelta(days=1)
 _PAGE = re.compile(rb"<(!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 
 
@@ -45,15 +49,24 @@ class CsvFiles:
     Args:
         columns: what was asked for; each must be in the header, however it is spelt there. Empty for any header.
         figures: those of them in which no text stands: a server that fails amid a report may write there that it does.
+        spans: the first and last day of each file in turn, where its rows are by day.
     """
 
-    def __init__(self, columns: Sequence[str] = (), figures: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        columns: Sequence[str] = (),
+        figures: Sequence[str] = (),
+        spans: Iterable[tuple[datetime, datetime]] = (),
+    ) -> None:
         self._columns = columns
         self._figures = figures
         self._places: list[int] = []
         self.header: list[str] | None = None
         """The columns, once the first file's are known."""
         self._earlier: set[bytes] = set()
+        self._spans = iter(spans)
+        self._dates: list[int] = []
+        self._days: set[tuple[int, date]] = set()
         self._begin()
 
     def _begin(self) -> None:
@@ -61,6 +74,8 @@ class CsvFiles:
         self._ended = True
         self._digest: hashlib.blake2b | None = None
         self._records = Records(first_line=2)
+        self._span = next(self._spans, None)
+        self._earlier_days = frozenset(self._days)
 
     def feed(self, piece: bytes) -> tuple[bytes, list[list[str]]]:
         """What of the joined file is known with ``piece``: its bytes, and the rows that end in them.
@@ -88,12 +103,12 @@ class CsvFiles:
         Raises:
             InvalidAnswer: the file is empty, ends amid a row, or came before: days of one are no days of another.
         """
+        rest = self._take_header(self._head + b"\n") if self._head is not None else b"" if self._ended else b"\n"
+        rows = self._complete(self._records.end())
         if self._digest is not None:
             if (digest := self._digest.digest()) in self._earlier:
                 raise _invalid("two of the report's files are the same, so that rows would count twice: order it again")
             self._earlier.add(digest)
-        rest = self._take_header(self._head + b"\n") if self._head is not None else b"" if self._ended else b"\n"
-        rows = self._complete(self._records.end())
         self._begin()
         return rest, rows
 
@@ -112,7 +127,27 @@ class CsvFiles:
                         f"the report has text where a figure belongs: {_cut(','.join(row))}; any_header=True takes it"
                         " as it is"
                     )
+            for place in self._dates:
+                self._take_day(place, row)
         return rows
+
+    def _take_day(self, place: int, row: list[str]) -> None:
+        """Hold a row to the days that were ordered, and to those of the earlier files, whose rows would count twice."""
+        try:
+            day = date.fromisoformat(row[place][:10])
+        except ValueError:
+            return
+        # Accounts keep the days of their own time zone, and the end of a day may be told as the next one.
+        if self._span is not None and not self._span[0].date() - day <= _DAY >= day - self._span[1].date() - _DAY:
+            what = "was not ordered"
+        elif (place, day) in self._earlier_days:
+            what = "an earlier file of it has too, so that it would count twice"
+        else:
+            self._days.add((place, day))
+            return
+        raise _invalid(
+            f"the report has rows of a day that {what}: {_cut(','.join(row))}; any_header=True takes it as it is"
+        )
 
     def _take_header(self, line: bytes) -> bytes:
         """Hold a file's first line to what was asked, and to the first file's.
@@ -147,6 +182,9 @@ class CsvFiles:
             raise _invalid(f"the report's header names {', '.join(repeated)} more than once: {_cut(line)}")
         self.header = header
         self._places = [found[_letters(name)] for name in self._figures]
+        if self._columns and self._span is not None:
+            own = {found[_letters(name)] for name in self._columns}
+            self._dates = [at for at, name in enumerate(header) if _DATE.fullmatch(_letters(name)) and at not in own]
         return line
 
 

@@ -78,17 +78,28 @@ class CsvReport:
         async with (
             whole_file_off_loop(target) as place,
             await anyio.open_file(place, "wb") as out,
-            aclosing(self._joined(CsvFiles(self._columns, self._figures))) as pieces,
+            aclosing(self._joined(self._files())) as pieces,
         ):
             async for content, _ in pieces:
                 await out.write(content)
         return target
 
+    def _files(self) -> CsvFiles:
+        """What reads the files of all orders."""
+        spans = [
+            (one.report_start, one.report_end)
+            for one in self.orders
+            if one.granularity == "DAY"
+            and isinstance(one.report_start, datetime)
+            and isinstance(one.report_end, datetime)
+        ]
+        return CsvFiles(self._columns, self._figures, spans)
+
     def __aiter__(self) -> AsyncIterator[dict[str, str]]:
         return self._rows()
 
     async def _rows(self) -> AsyncGenerator[dict[str, str]]:
-        files = CsvFiles(self._columns, self._figures)
+        files = self._files()
         async with aclosing(self._joined(files)) as pieces:
             async for _, rows in pieces:
                 for row in rows:
@@ -123,7 +134,7 @@ class CsvReport:
         ordered: list[str] = []
         for body in self.orders:
             created = await self._session.call(operations.CREATE_ASYNC_REPORT, path=self._path, body=body)
-            if not created.id or created.id in ordered:
+            if not created.id or created.id.lower() in map(str.lower, ordered):
                 what = "names the report of another order" if created.id else "names no report"
                 raise InvalidAnswer(f"the order's answer {what}", operation=operations.CREATE_ASYNC_REPORT.id)
             ordered.append(created.id)

@@ -121,7 +121,8 @@ def _unique(ids: Sequence[str]) -> list[str]:
     """Each id once, as it was written first: ids that differ in case alone are one."""
     found: dict[str, str] = {}
     for identifier in ids:
-        found.setdefault(identifier.lower(), identifier)
+        # What is no text is for the checks to refuse.
+        found.setdefault(str(identifier).lower(), identifier)
     return list(found.values())
 
 

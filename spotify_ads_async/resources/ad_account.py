@@ -111,12 +111,10 @@ class AdAccountResources(AdAccountCalls):
         """Read the ad account (getAdAccount).
 
         Returns:
-            :class:`AdAccount`, as the API has it now.
+            :class:`AdAccount`, as the API has it now. Call it as ``answer = await account.get()``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.get()``
         """
         from spotify_ads_async import operations
 
@@ -132,12 +130,10 @@ class AdAccountResources(AdAccountCalls):
             verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
-            :class:`AdAccount`, as the API has it now.
+            :class:`AdAccount`, as the API has it now. Call it as ``answer = await account.update(body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.update(body)``
         """
         from spotify_ads_async import operations
 

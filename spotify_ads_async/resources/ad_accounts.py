@@ -25,11 +25,10 @@ class BusinessAdAccounts(BusinessCalls):
 
         Returns:
             A list call: `async for` reads every :class:`AdAccount`, and `await` one page.
+            Call it as ``async for one in business.ad_accounts.list(): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in business.ad_accounts.list(): ...``
         """
         return ListCall(self._session, operations.GET_AD_ACCOUNTS_IN_BUSINESS, path=self._path, query={"type": type})
 
@@ -43,12 +42,10 @@ class BusinessAdAccounts(BusinessCalls):
             verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
-            :class:`AdAccount`, as the API has it now.
+            :class:`AdAccount`, as the API has it now. Call it as ``answer = await business.ad_accounts.create(body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await business.ad_accounts.create(body)``
         """
         return await self._session.call(
             operations.CREATE_AD_ACCOUNT_FOR_BUSINESS, path=self._path, body=body, verify=verify

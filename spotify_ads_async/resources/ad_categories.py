@@ -22,10 +22,9 @@ class AdCategories(Calls):
 
         Returns:
             A list call: `async for` reads every :class:`AdCategory`, and `await` one page.
+            Call it as ``async for one in ads.ad_categories.list(): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in ads.ad_categories.list(): ...``
         """
         return ListCall(self._session, operations.GET_AD_CATEGORIES, query={"q": q})

@@ -43,11 +43,10 @@ class AdSets(AdAccountCalls):
 
         Returns:
             A list call: `async for` reads every :class:`AdSet`, and `await` one page.
+            Call it as ``async for one in account.ad_sets.list(): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in account.ad_sets.list(): ...``
         """
         return ListCall(
             self._session, operations.GET_AD_SETS_BY_AD_ACCOUNT_ID, path=self._path,
@@ -65,12 +64,10 @@ class AdSets(AdAccountCalls):
             idempotency_key: kept over the repeats of one create; with the same key nothing is made twice.
 
         Returns:
-            :class:`AdSet`, as the API has it now.
+            :class:`AdSet`, as the API has it now. Call it as ``answer = await account.ad_sets.create(body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.ad_sets.create(body)``
         """
         return await self._session.call(
             operations.CREATE_AD_SET, path=self._path, body=body, idempotency_key=idempotency_key
@@ -83,12 +80,10 @@ class AdSets(AdAccountCalls):
             ad_set_id: the ad set's ID.
 
         Returns:
-            :class:`AdSet`, as the API has it now.
+            :class:`AdSet`, as the API has it now. Call it as ``answer = await account.ad_sets.get(ad_set_id)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.ad_sets.get(ad_set_id)``
         """
         return await self._session.call(operations.GET_AD_SET_BY_ID, path={**self._path, "ad_set_id": ad_set_id})
 
@@ -104,11 +99,10 @@ class AdSets(AdAccountCalls):
 
         Returns:
             :class:`AdSet`, as the API has it now.
+            Call it as ``answer = await account.ad_sets.update(ad_set_id, body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.ad_sets.update(ad_set_id, body)``
         """
         return await self._session.call(
             operations.UPDATE_AD_SET, path={**self._path, "ad_set_id": ad_set_id}, body=body, verify=verify
@@ -123,11 +117,10 @@ class AdSets(AdAccountCalls):
 
         Returns:
             :class:`AdSetDraft`, as the API has it now.
+            Call it as ``answer = await account.ad_sets.create_draft(ad_set_id)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.ad_sets.create_draft(ad_set_id)``
         """
         return await self._session.call(
             operations.CREATE_DRAFT_FROM_AD_SET,

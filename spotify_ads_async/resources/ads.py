@@ -48,11 +48,10 @@ class Ads(AdAccountCalls):
 
         Returns:
             A list call: `async for` reads every :class:`Ad`, and `await` one page.
+            Call it as ``async for one in account.ads.list(): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in account.ads.list(): ...``
         """
         return ListCall(
             self._session, operations.GET_ADS, path=self._path,
@@ -70,12 +69,10 @@ class Ads(AdAccountCalls):
             idempotency_key: kept over the repeats of one create; with the same key nothing is made twice.
 
         Returns:
-            :class:`Ad`, as the API has it now.
+            :class:`Ad`, as the API has it now. Call it as ``answer = await account.ads.create(body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.ads.create(body)``
         """
         return await self._session.call(
             operations.CREATE_AD, path=self._path, body=body, idempotency_key=idempotency_key
@@ -91,12 +88,10 @@ class Ads(AdAccountCalls):
                 CREATED_AT, DELIVERY, ….
 
         Returns:
-            :class:`Ad`, as the API has it now.
+            :class:`Ad`, as the API has it now. Call it as ``answer = await account.ads.get(ad_id)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.ads.get(ad_id)``
         """
         return await self._session.call(
             operations.GET_AD, path={**self._path, "ad_id": ad_id}, query={"fields": fields}
@@ -111,12 +106,10 @@ class Ads(AdAccountCalls):
             verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
-            :class:`Ad`, as the API has it now.
+            :class:`Ad`, as the API has it now. Call it as ``answer = await account.ads.update(ad_id, body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.ads.update(ad_id, body)``
         """
         return await self._session.call(
             operations.UPDATE_AD, path={**self._path, "ad_id": ad_id}, body=body, verify=verify
@@ -130,12 +123,10 @@ class Ads(AdAccountCalls):
             idempotency_key: kept over the repeats of one create; with the same key nothing is made twice.
 
         Returns:
-            :class:`AdDraft`, as the API has it now.
+            :class:`AdDraft`, as the API has it now. Call it as ``answer = await account.ads.create_draft(ad_id)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.ads.create_draft(ad_id)``
         """
         return await self._session.call(
             operations.CREATE_DRAFT_FROM_AD, path={**self._path, "ad_id": ad_id}, idempotency_key=idempotency_key

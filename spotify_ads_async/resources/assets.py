@@ -48,11 +48,10 @@ class Assets(AdAccountCalls):
 
         Returns:
             A list call: `async for` reads every :class:`Asset`, and `await` one page.
+            Call it as ``async for one in account.assets.list(): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in account.assets.list(): ...``
         """
         return ListCall(
             self._session, operations.GET_ASSETS_BY_AD_ACCOUNT, path=self._path,
@@ -71,12 +70,10 @@ class Assets(AdAccountCalls):
             verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
-            :class:`Asset`, as the API has it now.
+            :class:`Asset`, as the API has it now. Call it as ``answer = await account.assets.create(body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.assets.create(body)``
         """
         return await self._session.call(operations.CREATE_ASSET, path=self._path, body=body, verify=verify)
 
@@ -87,12 +84,10 @@ class Assets(AdAccountCalls):
             asset_id: the asset's ID.
 
         Returns:
-            :class:`Asset`, as the API has it now.
+            :class:`Asset`, as the API has it now. Call it as ``answer = await account.assets.get(asset_id)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.assets.get(asset_id)``
         """
         return await self._session.call(operations.GET_ASSET, path={**self._path, "asset_id": asset_id})
 
@@ -107,12 +102,10 @@ class Assets(AdAccountCalls):
             verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
-            :class:`Asset`, as the API has it now.
+            :class:`Asset`, as the API has it now. Call it as ``answer = await account.assets.update(asset_id, body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.assets.update(asset_id, body)``
         """
         return await self._session.call(
             operations.UPDATE_ASSET, path={**self._path, "asset_id": asset_id}, body=body, verify=verify
@@ -130,11 +123,10 @@ class Assets(AdAccountCalls):
 
         Returns:
             :class:`Asset`, as the API has it now.
+            Call it as ``answer = await account.assets.complete_chunked_upload(asset_id, body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.assets.complete_chunked_upload(asset_id, body)``
         """
         return await self._session.call(
             operations.COMPLETE_UPLOAD_CHUNKED_ASSET,
@@ -154,11 +146,10 @@ class Assets(AdAccountCalls):
 
         Returns:
             :class:`ChunkedUploadSession`, as the API has it now.
+            Call it as ``answer = await account.assets.start_chunked_upload(asset_id)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.assets.start_chunked_upload(asset_id)``
         """
         return await self._session.call(
             operations.START_UPLOAD_CHUNKED_ASSET, path={**self._path, "asset_id": asset_id}, verify=verify
@@ -176,11 +167,10 @@ class Assets(AdAccountCalls):
 
         Returns:
             :class:`AssetChunkReceipt`, as the API has it now.
+            Call it as ``answer = await account.assets.transfer_chunk(asset_id, body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.assets.transfer_chunk(asset_id, body)``
         """
         return await self._session.call(
             operations.TRANSFER_CHUNKED_ASSET, path={**self._path, "asset_id": asset_id}, body=body, verify=verify
@@ -197,12 +187,10 @@ class Assets(AdAccountCalls):
             verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
-            :class:`Asset`, as the API has it now.
+            :class:`Asset`, as the API has it now. Call it as ``answer = await account.assets.upload(asset_id, body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.assets.upload(asset_id, body)``
         """
         return await self._session.call(
             operations.UPLOAD_ASSET, path={**self._path, "asset_id": asset_id}, body=body, verify=verify

@@ -41,11 +41,10 @@ class Audiences(AdAccountCalls):
 
         Returns:
             A list call: `async for` reads every :class:`Audience`, and `await` one page.
+            Call it as ``async for one in account.audiences.list(): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in account.audiences.list(): ...``
         """
         return ListCall(
             self._session, operations.BATCH_GET_AUDIENCES, path=self._path,
@@ -65,12 +64,10 @@ class Audiences(AdAccountCalls):
             verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
-            :class:`Audience`, as the API has it now.
+            :class:`Audience`, as the API has it now. Call it as ``answer = await account.audiences.create(body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.audiences.create(body)``
         """
         return await self._session.call(operations.CREATE_AUDIENCE, path=self._path, body=body, verify=verify)
 
@@ -85,11 +82,10 @@ class Audiences(AdAccountCalls):
 
         Returns:
             A list call: `async for` reads every :class:`EligibleDataset`, and `await` one page.
+            Call it as ``async for one in account.audiences.eligible_datasets(): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in account.audiences.eligible_datasets(): ...``
         """
         return ListCall(
             self._session, operations.GET_AUDIENCE_ELIGIBLE_DATASETS, path=self._path, query={"limit": limit, "q": q}
@@ -103,11 +99,10 @@ class Audiences(AdAccountCalls):
 
         Returns:
             :class:`AudienceUpload`, as the API has it now.
+            Call it as ``answer = await account.audiences.create_upload_url()``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.audiences.create_upload_url()``
         """
         return await self._session.call(operations.CREATE_UPLOAD_URL, path=self._path, verify=verify)
 
@@ -122,11 +117,10 @@ class Audiences(AdAccountCalls):
 
         Returns:
             :class:`AudienceUpload`, as the API has it now.
+            Call it as ``answer = await account.audiences.replace_upload_url(audience_id)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.audiences.replace_upload_url(audience_id)``
         """
         return await self._session.call(
             operations.REPLACE_UPLOAD_URL, path={**self._path, "audience_id": audience_id}, verify=verify
@@ -139,12 +133,10 @@ class Audiences(AdAccountCalls):
             audience_id: the audience's ID.
 
         Returns:
-            :class:`Audience`, as the API has it now.
+            :class:`Audience`, as the API has it now. Call it as ``answer = await account.audiences.get(audience_id)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.audiences.get(audience_id)``
         """
         return await self._session.call(operations.GET_AUDIENCE, path={**self._path, "audience_id": audience_id})
 
@@ -160,11 +152,10 @@ class Audiences(AdAccountCalls):
 
         Returns:
             :class:`Audience`, as the API has it now.
+            Call it as ``answer = await account.audiences.update(audience_id, body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.audiences.update(audience_id, body)``
         """
         return await self._session.call(
             operations.EDIT_AUDIENCE, path={**self._path, "audience_id": audience_id}, body=body, verify=verify
@@ -181,11 +172,10 @@ class Audiences(AdAccountCalls):
 
         Returns:
             :class:`AudienceDeletion`, as the API has it now.
+            Call it as ``answer = await account.audiences.delete(audience_id)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.audiences.delete(audience_id)``
         """
         return await self._session.call(
             operations.DELETE_AUDIENCE, path={**self._path, "audience_id": audience_id}, verify=verify

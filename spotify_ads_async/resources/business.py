@@ -79,12 +79,10 @@ class BusinessResources(BusinessCalls):
         """Read the business (getBusiness).
 
         Returns:
-            :class:`Business`, as the API has it now.
+            :class:`Business`, as the API has it now. Call it as ``answer = await business.get()``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
-
-        Example: ``answer = await business.get()``
         """
         from spotify_ads_async import operations
 
@@ -100,12 +98,10 @@ class BusinessResources(BusinessCalls):
             verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
-            :class:`Business`, as the API has it now.
+            :class:`Business`, as the API has it now. Call it as ``answer = await business.update(body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await business.update(body)``
         """
         from spotify_ads_async import operations
 

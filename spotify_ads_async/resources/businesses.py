@@ -19,11 +19,10 @@ class Businesses(Calls):
 
         Returns:
             A list call: `async for` reads every :class:`Business`, and `await` one page.
+            Call it as ``async for one in ads.businesses.list(): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in ads.businesses.list(): ...``
         """
         return ListCall(self._session, operations.GET_BUSINESSES)
 
@@ -37,11 +36,9 @@ class Businesses(Calls):
             verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
-            :class:`Business`, as the API has it now.
+            :class:`Business`, as the API has it now. Call it as ``answer = await ads.businesses.create(body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await ads.businesses.create(body)``
         """
         return await self._session.call(operations.CREATE_BUSINESS, body=body, verify=verify)

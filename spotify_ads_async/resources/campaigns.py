@@ -54,11 +54,10 @@ class Campaigns(AdAccountCalls):
 
         Returns:
             A list call: `async for` reads every :class:`Campaign`, and `await` one page.
+            Call it as ``async for one in account.campaigns.list(): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in account.campaigns.list(): ...``
         """
         return ListCall(
             self._session, operations.GET_CAMPAIGNS, path=self._path,
@@ -78,12 +77,10 @@ class Campaigns(AdAccountCalls):
             idempotency_key: kept over the repeats of one create; with the same key nothing is made twice.
 
         Returns:
-            :class:`Campaign`, as the API has it now.
+            :class:`Campaign`, as the API has it now. Call it as ``answer = await account.campaigns.create(body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.campaigns.create(body)``
         """
         return await self._session.call(
             operations.CREATE_CAMPAIGN, path=self._path, body=body, idempotency_key=idempotency_key
@@ -100,12 +97,10 @@ class Campaigns(AdAccountCalls):
                 UPDATED_AT, STATUS, PURCHASE_ORDER, OBJECTIVE, MEASUREMENT_METADATA, DELIVERY.
 
         Returns:
-            :class:`Campaign`, as the API has it now.
+            :class:`Campaign`, as the API has it now. Call it as ``answer = await account.campaigns.get(campaign_id)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.campaigns.get(campaign_id)``
         """
         return await self._session.call(
             operations.GET_CAMPAIGN, path={**self._path, "campaign_id": campaign_id}, query={"fields": fields}
@@ -123,11 +118,10 @@ class Campaigns(AdAccountCalls):
 
         Returns:
             :class:`Campaign`, as the API has it now.
+            Call it as ``answer = await account.campaigns.update(campaign_id, body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.campaigns.update(campaign_id, body)``
         """
         return await self._session.call(
             operations.UPDATE_CAMPAIGN, path={**self._path, "campaign_id": campaign_id}, body=body, verify=verify
@@ -142,11 +136,10 @@ class Campaigns(AdAccountCalls):
 
         Returns:
             :class:`CampaignDraft`, as the API has it now.
+            Call it as ``answer = await account.campaigns.create_draft(campaign_id)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.campaigns.create_draft(campaign_id)``
         """
         return await self._session.call(
             operations.CREATE_DRAFT_FROM_CAMPAIGN,

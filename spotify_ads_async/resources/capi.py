@@ -22,11 +22,10 @@ class CapiTokens(BusinessCalls):
 
         Returns:
             A list call: `async for` reads every :class:`CapiAuthToken`, and `await` one page.
+            Call it as ``async for one in business.capi.tokens.list(capi_connection_id): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in business.capi.tokens.list(capi_connection_id): ...``
         """
         return ListCall(
             self._session,
@@ -45,11 +44,10 @@ class CapiTokens(BusinessCalls):
 
         Returns:
             :class:`CapiAuthTokenCreated`, as the API has it now.
+            Call it as ``answer = await business.capi.tokens.create(capi_connection_id)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await business.capi.tokens.create(capi_connection_id)``
         """
         return await self._session.call(
             operations.CREATE_CAPI_AUTH_TOKEN,
@@ -67,7 +65,7 @@ class CapiTokens(BusinessCalls):
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example: ``await business.capi.tokens.delete(capi_connection_id, capi_auth_token_id)``
+        Call it as ``await business.capi.tokens.delete(capi_connection_id, capi_auth_token_id)``.
         """
         await self._session.call(
             operations.DELETE_CAPI_AUTH_TOKEN,
@@ -92,12 +90,10 @@ class CapiIntegrations(BusinessCalls):
             verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
-            :class:`CapiIntegration`, as the API has it now.
+            :class:`CapiIntegration`, as the API has it now. Call it as ``answer = await business.capi.create(body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await business.capi.create(body)``
         """
         return await self._session.call(operations.CREATE_CAPI_INTEGRATION, path=self._path, body=body, verify=verify)
 
@@ -109,11 +105,10 @@ class CapiIntegrations(BusinessCalls):
 
         Returns:
             :class:`CapiIntegration`, as the API has it now.
+            Call it as ``answer = await business.capi.get(capi_connection_id)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
-
-        Example: ``answer = await business.capi.get(capi_connection_id)``
         """
         return await self._session.call(
             operations.GET_CAPI_INTEGRATION_BY_ID, path={**self._path, "capi_connection_id": capi_connection_id}
@@ -135,11 +130,10 @@ class CapiIntegrations(BusinessCalls):
 
         Returns:
             :class:`CapiIntegration`, as the API has it now.
+            Call it as ``answer = await business.capi.update(capi_connection_id, body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await business.capi.update(capi_connection_id, body)``
         """
         return await self._session.call(
             operations.UPDATE_CAPI_INTEGRATION_BY_ID,

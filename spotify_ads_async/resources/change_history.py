@@ -53,11 +53,10 @@ class ChangeHistory(AdAccountCalls):
 
         Returns:
             A list call: `async for` reads every :class:`ChangeHistoryEntry`, and `await` one page.
+            Call it as ``async for one in account.change_history.list(): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in account.change_history.list(): ...``
         """
         return ListCall(
             self._session, operations.GET_CHANGE_HISTORY, path=self._path,

@@ -25,11 +25,10 @@ class Datasets(BusinessCalls):
 
         Returns:
             A list call: `async for` reads every :class:`Dataset`, and `await` one page.
+            Call it as ``async for one in business.datasets.list_for_ad_account(ad_account_id): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in business.datasets.list_for_ad_account(ad_account_id): ...``
         """
         return ListCall(
             self._session, operations.GET_DATASETS_BY_AD_ACCOUNT_ID, path={**self._path, "ad_account_id": ad_account_id}
@@ -40,11 +39,10 @@ class Datasets(BusinessCalls):
 
         Returns:
             A list call: `async for` reads every :class:`Dataset`, and `await` one page.
+            Call it as ``async for one in business.datasets.list(): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in business.datasets.list(): ...``
         """
         return ListCall(self._session, operations.GET_DATASETS_BY_BUSINESS_ID, path=self._path)
 
@@ -58,12 +56,10 @@ class Datasets(BusinessCalls):
             verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
-            :class:`Dataset`, as the API has it now.
+            :class:`Dataset`, as the API has it now. Call it as ``answer = await business.datasets.create(body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await business.datasets.create(body)``
         """
         return await self._session.call(operations.CREATE_DATASET, path=self._path, body=body, verify=verify)
 
@@ -74,12 +70,10 @@ class Datasets(BusinessCalls):
             dataset_id: the dataset's ID.
 
         Returns:
-            :class:`Dataset`, as the API has it now.
+            :class:`Dataset`, as the API has it now. Call it as ``answer = await business.datasets.get(dataset_id)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
-
-        Example: ``answer = await business.datasets.get(dataset_id)``
         """
         return await self._session.call(operations.GET_DATASET_BY_ID, path={**self._path, "dataset_id": dataset_id})
 
@@ -95,11 +89,10 @@ class Datasets(BusinessCalls):
 
         Returns:
             :class:`Dataset`, as the API has it now.
+            Call it as ``answer = await business.datasets.update(dataset_id, body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await business.datasets.update(dataset_id, body)``
         """
         return await self._session.call(
             operations.UPDATE_DATASET_BY_ID, path={**self._path, "dataset_id": dataset_id}, body=body, verify=verify
@@ -115,7 +108,7 @@ class Datasets(BusinessCalls):
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example: ``await business.datasets.share(dataset_id, ad_account_id)``
+        Call it as ``await business.datasets.share(dataset_id, ad_account_id)``.
         """
         await self._session.call(
             operations.SHARE_BUSINESS_DATASET_WITH_AD_ACCOUNT,
@@ -132,7 +125,7 @@ class Datasets(BusinessCalls):
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example: ``await business.datasets.unshare(dataset_id, ad_account_id)``
+        Call it as ``await business.datasets.unshare(dataset_id, ad_account_id)``.
         """
         await self._session.call(
             operations.UNSHARE_BUSINESS_DATASET_WITH_AD_ACCOUNT,
@@ -155,11 +148,10 @@ class Datasets(BusinessCalls):
 
         Returns:
             A list call: `async for` reads every :class:`DiagnosticDatasource`, and `await` one page.
+            Call it as ``async for one in business.datasets.diagnostics(dataset_id): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in business.datasets.diagnostics(dataset_id): ...``
         """
         return ListCall(
             self._session,
@@ -180,11 +172,10 @@ class Datasets(BusinessCalls):
 
         Returns:
             :class:`Dataset`, as the API has it now.
+            Call it as ``answer = await business.datasets.remove_integration(dataset_id, integration_id)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await business.datasets.remove_integration(dataset_id, integration_id)``
         """
         return await self._session.call(
             operations.REMOVE_INTEGRATION_FROM_DATASET,

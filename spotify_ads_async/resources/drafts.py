@@ -41,11 +41,10 @@ class AdSetDrafts(AdAccountCalls):
 
         Returns:
             A list call: `async for` reads every :class:`AdSetDraft`, and `await` one page.
+            Call it as ``async for one in account.drafts.ad_sets.list(): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in account.drafts.ad_sets.list(): ...``
         """
         return ListCall(
             self._session, operations.GET_AD_SET_DRAFTS, path=self._path,
@@ -64,11 +63,10 @@ class AdSetDrafts(AdAccountCalls):
 
         Returns:
             :class:`AdSetDraft`, as the API has it now.
+            Call it as ``answer = await account.drafts.ad_sets.create(body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.drafts.ad_sets.create(body)``
         """
         return await self._session.call(
             operations.CREATE_AD_SET_DRAFT, path=self._path, body=body, idempotency_key=idempotency_key
@@ -82,11 +80,10 @@ class AdSetDrafts(AdAccountCalls):
 
         Returns:
             :class:`AdSetDraft`, as the API has it now.
+            Call it as ``answer = await account.drafts.ad_sets.get(draft_ad_set_id)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.drafts.ad_sets.get(draft_ad_set_id)``
         """
         return await self._session.call(
             operations.GET_AD_SET_DRAFT, path={**self._path, "draft_ad_set_id": draft_ad_set_id}
@@ -104,11 +101,10 @@ class AdSetDrafts(AdAccountCalls):
 
         Returns:
             :class:`AdSetDraft`, as the API has it now.
+            Call it as ``answer = await account.drafts.ad_sets.update(draft_ad_set_id, body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.drafts.ad_sets.update(draft_ad_set_id, body)``
         """
         return await self._session.call(
             operations.UPDATE_AD_SET_DRAFT,
@@ -126,7 +122,7 @@ class AdSetDrafts(AdAccountCalls):
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
 
-        Example: ``await account.drafts.ad_sets.delete(draft_ad_set_id)``
+        Call it as ``await account.drafts.ad_sets.delete(draft_ad_set_id)``.
         """
         await self._session.call(
             operations.DELETE_AD_SET_DRAFT, path={**self._path, "draft_ad_set_id": draft_ad_set_id}
@@ -155,11 +151,10 @@ class AdDrafts(AdAccountCalls):
 
         Returns:
             A list call: `async for` reads every :class:`AdDraft`, and `await` one page.
+            Call it as ``async for one in account.drafts.ads.list(): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in account.drafts.ads.list(): ...``
         """
         return ListCall(
             self._session, operations.GET_AD_DRAFTS, path=self._path,
@@ -176,12 +171,10 @@ class AdDrafts(AdAccountCalls):
             idempotency_key: kept over the repeats of one create; with the same key nothing is made twice.
 
         Returns:
-            :class:`AdDraft`, as the API has it now.
+            :class:`AdDraft`, as the API has it now. Call it as ``answer = await account.drafts.ads.create(body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.drafts.ads.create(body)``
         """
         return await self._session.call(
             operations.CREATE_AD_DRAFT, path=self._path, body=body, idempotency_key=idempotency_key
@@ -194,12 +187,10 @@ class AdDrafts(AdAccountCalls):
             draft_ad_id: the draft ad's ID.
 
         Returns:
-            :class:`AdDraft`, as the API has it now.
+            :class:`AdDraft`, as the API has it now. Call it as ``answer = await account.drafts.ads.get(draft_ad_id)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.drafts.ads.get(draft_ad_id)``
         """
         return await self._session.call(operations.GET_AD_DRAFT, path={**self._path, "draft_ad_id": draft_ad_id})
 
@@ -215,11 +206,10 @@ class AdDrafts(AdAccountCalls):
 
         Returns:
             :class:`AdDraft`, as the API has it now.
+            Call it as ``answer = await account.drafts.ads.update(draft_ad_id, body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.drafts.ads.update(draft_ad_id, body)``
         """
         return await self._session.call(
             operations.UPDATE_AD_DRAFT, path={**self._path, "draft_ad_id": draft_ad_id}, body=body, verify=verify
@@ -234,7 +224,7 @@ class AdDrafts(AdAccountCalls):
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
 
-        Example: ``await account.drafts.ads.delete(draft_ad_id)``
+        Call it as ``await account.drafts.ads.delete(draft_ad_id)``.
         """
         await self._session.call(operations.DELETE_AD_DRAFT, path={**self._path, "draft_ad_id": draft_ad_id})
 
@@ -267,11 +257,10 @@ class CampaignDrafts(AdAccountCalls):
 
         Returns:
             A list call: `async for` reads every :class:`CampaignDraft`, and `await` one page.
+            Call it as ``async for one in account.drafts.campaigns.list(): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in account.drafts.campaigns.list(): ...``
         """
         return ListCall(
             self._session, operations.GET_CAMPAIGN_DRAFTS_V3, path=self._path,
@@ -292,11 +281,10 @@ class CampaignDrafts(AdAccountCalls):
 
         Returns:
             :class:`CampaignDraft`, as the API has it now.
+            Call it as ``answer = await account.drafts.campaigns.create(body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.drafts.campaigns.create(body)``
         """
         return await self._session.call(
             operations.CREATE_CAMPAIGN_DRAFT, path=self._path, body=body, idempotency_key=idempotency_key
@@ -310,11 +298,10 @@ class CampaignDrafts(AdAccountCalls):
 
         Returns:
             :class:`CampaignDraft`, as the API has it now.
+            Call it as ``answer = await account.drafts.campaigns.get(draft_campaign_id)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.drafts.campaigns.get(draft_campaign_id)``
         """
         return await self._session.call(
             operations.GET_CAMPAIGN_DRAFT, path={**self._path, "draft_campaign_id": draft_campaign_id}
@@ -336,11 +323,10 @@ class CampaignDrafts(AdAccountCalls):
 
         Returns:
             :class:`CampaignDraftPublishResult`, as the API has it now.
+            Call it as ``answer = await account.drafts.campaigns.publish(draft_campaign_id, body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.drafts.campaigns.publish(draft_campaign_id, body)``
         """
         return await self._session.call(
             operations.PUBLISH_CAMPAIGN_DRAFT,
@@ -365,11 +351,10 @@ class CampaignDrafts(AdAccountCalls):
 
         Returns:
             :class:`CampaignDraft`, as the API has it now.
+            Call it as ``answer = await account.drafts.campaigns.update(draft_campaign_id, body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.drafts.campaigns.update(draft_campaign_id, body)``
         """
         return await self._session.call(
             operations.UPDATE_CAMPAIGN_DRAFT,
@@ -387,7 +372,7 @@ class CampaignDrafts(AdAccountCalls):
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
 
-        Example: ``await account.drafts.campaigns.delete(draft_campaign_id)``
+        Call it as ``await account.drafts.campaigns.delete(draft_campaign_id)``.
         """
         await self._session.call(
             operations.DELETE_CAMPAIGN_DRAFT, path={**self._path, "draft_campaign_id": draft_campaign_id}

@@ -20,11 +20,10 @@ class Estimates(Calls):
 
         Returns:
             :class:`AudienceEstimate`, as the API has it now.
+            Call it as ``answer = await ads.estimates.audience(body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
-
-        Example: ``answer = await ads.estimates.audience(body)``
         """
         return await self._session.call(operations.ESTIMATE_AUDIENCE, body=body)
 
@@ -35,11 +34,9 @@ class Estimates(Calls):
             body: what is sent: :class:`BidEstimateQuery`.
 
         Returns:
-            :class:`BidEstimate`, as the API has it now.
+            :class:`BidEstimate`, as the API has it now. Call it as ``answer = await ads.estimates.bid(body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
-
-        Example: ``answer = await ads.estimates.bid(body)``
         """
         return await self._session.call(operations.ESTIMATE_BID, body=body)

@@ -18,10 +18,9 @@ class Experiments(AdAccountCalls):
 
         Returns:
             A list call: `async for` reads every :class:`ActiveExperiment`: CLS, SBL, AB_TEST, and `await` one page.
+            Call it as ``async for one in account.experiments.availability(): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in account.experiments.availability(): ...``
         """
         return ListCall(self._session, operations.GET_EXPERIMENT_AVAILABILITY, path=self._path)

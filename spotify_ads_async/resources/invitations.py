@@ -19,11 +19,10 @@ class BusinessInvitations(BusinessCalls):
 
         Returns:
             A list call: `async for` reads every :class:`PendingBusinessInvitation`, and `await` one page.
+            Call it as ``async for one in business.invitations.list(): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in business.invitations.list(): ...``
         """
         return ListCall(self._session, operations.GET_PENDING_INVITATIONS, path=self._path)
 
@@ -36,7 +35,7 @@ class BusinessInvitations(BusinessCalls):
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example: ``await business.invitations.cancel(invitation_id)``
+        Call it as ``await business.invitations.cancel(invitation_id)``.
         """
         await self._session.call(
             operations.CANCEL_BUSINESS_INVITATION, path={**self._path, "invitation_id": invitation_id}
@@ -53,11 +52,10 @@ class BusinessInvitations(BusinessCalls):
 
         Returns:
             :class:`BusinessMember`, as the API has it now.
+            Call it as ``answer = await business.invitations.accept(body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await business.invitations.accept(body)``
         """
         return await self._session.call(
             operations.ACCEPT_BUSINESS_INVITATION, path=self._path, body=body, verify=verify

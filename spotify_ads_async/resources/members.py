@@ -19,11 +19,10 @@ class AdAccountMembers(AdAccountCalls):
 
         Returns:
             A list call: `async for` reads every :class:`AdAccountMember`, and `await` one page.
+            Call it as ``async for one in account.members.list(): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in account.members.list(): ...``
         """
         return ListCall(self._session, operations.GET_AD_ACCOUNT_MEMBERS, path=self._path)
 
@@ -37,12 +36,10 @@ class AdAccountMembers(AdAccountCalls):
             verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
-            :class:`AdAccountMember`, as the API has it now.
+            :class:`AdAccountMember`, as the API has it now. Call it as ``answer = await account.members.add(body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.members.add(body)``
         """
         return await self._session.call(operations.ADD_MEMBER_TO_AD_ACCOUNT, path=self._path, body=body, verify=verify)
 
@@ -62,11 +59,10 @@ class AdAccountMembers(AdAccountCalls):
 
         Returns:
             :class:`AdAccountMember`, as the API has it now.
+            Call it as ``answer = await account.members.update_role(member_id, body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.members.update_role(member_id, body)``
         """
         return await self._session.call(
             operations.UPDATE_AD_ACCOUNT_MEMBER_ROLE,
@@ -84,7 +80,7 @@ class AdAccountMembers(AdAccountCalls):
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example: ``await account.members.remove(member_id)``
+        Call it as ``await account.members.remove(member_id)``.
         """
         await self._session.call(operations.REMOVE_AD_ACCOUNT_MEMBER, path={**self._path, "member_id": member_id})
 
@@ -100,11 +96,10 @@ class BusinessMembers(BusinessCalls):
 
         Returns:
             A list call: `async for` reads every :class:`AdAccount`, and `await` one page.
+            Call it as ``async for one in business.members.ad_accounts(member_id): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in business.members.ad_accounts(member_id): ...``
         """
         return ListCall(
             self._session, operations.GET_AD_ACCOUNTS_FOR_BUSINESS_MEMBER, path={**self._path, "member_id": member_id}
@@ -121,11 +116,10 @@ class BusinessMembers(BusinessCalls):
 
         Returns:
             :class:`BusinessInvitation`, as the API has it now.
+            Call it as ``answer = await business.members.invite(body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await business.members.invite(body)``
         """
         return await self._session.call(
             operations.CREATE_BUSINESS_INVITATION, path=self._path, body=body, verify=verify
@@ -136,11 +130,10 @@ class BusinessMembers(BusinessCalls):
 
         Returns:
             A list call: `async for` reads every :class:`BusinessMember`, and `await` one page.
+            Call it as ``async for one in business.members.list(): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in business.members.list(): ...``
         """
         return ListCall(self._session, operations.GET_BUSINESS_MEMBERS, path=self._path)
 
@@ -152,11 +145,10 @@ class BusinessMembers(BusinessCalls):
 
         Returns:
             :class:`BusinessMember`, as the API has it now.
+            Call it as ``answer = await business.members.get(member_id)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
-
-        Example: ``answer = await business.members.get(member_id)``
         """
         return await self._session.call(operations.GET_BUSINESS_MEMBER, path={**self._path, "member_id": member_id})
 
@@ -172,11 +164,10 @@ class BusinessMembers(BusinessCalls):
 
         Returns:
             :class:`BusinessMember`, as the API has it now.
+            Call it as ``answer = await business.members.update(member_id, body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await business.members.update(member_id, body)``
         """
         return await self._session.call(
             operations.UPDATE_BUSINESS_MEMBER, path={**self._path, "member_id": member_id}, body=body, verify=verify
@@ -191,7 +182,7 @@ class BusinessMembers(BusinessCalls):
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example: ``await business.members.remove(member_id)``
+        Call it as ``await business.members.remove(member_id)``.
         """
         await self._session.call(operations.REMOVE_BUSINESS_MEMBER, path={**self._path, "member_id": member_id})
 
@@ -211,11 +202,10 @@ class BusinessMembers(BusinessCalls):
 
         Returns:
             :class:`BusinessMember`, as the API has it now.
+            Call it as ``answer = await business.members.update_role(member_id, body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await business.members.update_role(member_id, body)``
         """
         return await self._session.call(
             operations.UPDATE_BUSINESS_MEMBER_ROLE,

@@ -27,11 +27,10 @@ class MobileApps(BusinessCalls):
 
         Returns:
             A list call: `async for` reads every :class:`MobileApp`, and `await` one page.
+            Call it as ``async for one in business.mobile_apps.list_for_ad_account(ad_account_id): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in business.mobile_apps.list_for_ad_account(ad_account_id): ...``
         """
         return ListCall(
             self._session,
@@ -49,11 +48,10 @@ class MobileApps(BusinessCalls):
 
         Returns:
             A list call: `async for` reads every :class:`MobileApp`, and `await` one page.
+            Call it as ``async for one in business.mobile_apps.list(): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in business.mobile_apps.list(): ...``
         """
         return ListCall(
             self._session,
@@ -72,12 +70,10 @@ class MobileApps(BusinessCalls):
             verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
-            :class:`MobileApp`, as the API has it now.
+            :class:`MobileApp`, as the API has it now. Call it as ``answer = await business.mobile_apps.create(body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await business.mobile_apps.create(body)``
         """
         return await self._session.call(
             operations.CREATE_MOBILE_APP_IN_BUSINESS, path=self._path, body=body, verify=verify
@@ -91,11 +87,10 @@ class MobileApps(BusinessCalls):
 
         Returns:
             :class:`MobileApp`, as the API has it now.
+            Call it as ``answer = await business.mobile_apps.get(mobile_app_id)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
-
-        Example: ``answer = await business.mobile_apps.get(mobile_app_id)``
         """
         return await self._session.call(
             operations.GET_MOBILE_APP_BY_BUSINESS_AND_ID, path={**self._path, "mobile_app_id": mobile_app_id}
@@ -113,11 +108,10 @@ class MobileApps(BusinessCalls):
 
         Returns:
             :class:`MobileApp`, as the API has it now.
+            Call it as ``answer = await business.mobile_apps.update(mobile_app_id, body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await business.mobile_apps.update(mobile_app_id, body)``
         """
         return await self._session.call(
             operations.UPDATE_MOBILE_APP_BY_BUSINESS_AND_ID,
@@ -136,7 +130,7 @@ class MobileApps(BusinessCalls):
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example: ``await business.mobile_apps.share(mobile_app_id, ad_account_id)``
+        Call it as ``await business.mobile_apps.share(mobile_app_id, ad_account_id)``.
         """
         await self._session.call(
             operations.SHARE_BUSINESS_MOBILE_APP_WITH_AD_ACCOUNT,
@@ -153,7 +147,7 @@ class MobileApps(BusinessCalls):
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example: ``await business.mobile_apps.unshare(mobile_app_id, ad_account_id)``
+        Call it as ``await business.mobile_apps.unshare(mobile_app_id, ad_account_id)``.
         """
         await self._session.call(
             operations.UNSHARE_BUSINESS_MOBILE_APP_WITH_AD_ACCOUNT,

@@ -21,12 +21,10 @@ class Pixels(BusinessCalls):
             verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
-            :class:`Pixel`, as the API has it now.
+            :class:`Pixel`, as the API has it now. Call it as ``answer = await business.pixels.create(body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await business.pixels.create(body)``
         """
         return await self._session.call(operations.CREATE_PIXEL_IN_BUSINESS, path=self._path, body=body, verify=verify)
 
@@ -37,12 +35,10 @@ class Pixels(BusinessCalls):
             pixel_id: the pixel's ID.
 
         Returns:
-            :class:`Pixel`, as the API has it now.
+            :class:`Pixel`, as the API has it now. Call it as ``answer = await business.pixels.get(pixel_id)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
-
-        Example: ``answer = await business.pixels.get(pixel_id)``
         """
         return await self._session.call(operations.GET_PIXEL_BY_ID, path={**self._path, "pixel_id": pixel_id})
 
@@ -58,11 +54,10 @@ class Pixels(BusinessCalls):
 
         Returns:
             :class:`UpdatedPixel`, as the API has it now.
+            Call it as ``answer = await business.pixels.update(pixel_id, body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await business.pixels.update(pixel_id, body)``
         """
         return await self._session.call(
             operations.UPDATE_PIXEL_BY_ID, path={**self._path, "pixel_id": pixel_id}, body=body, verify=verify

@@ -28,10 +28,9 @@ class PodcastShows(Calls):
 
         Returns:
             A list call: `async for` reads every :class:`ContentTarget`, and `await` one page.
+            Call it as ``async for one in ads.podcast_shows.list(): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in ads.podcast_shows.list(): ...``
         """
         return ListCall(self._session, operations.GET_PODCAST_SHOWS, query={"ids": ids, "market": market, "q": q})

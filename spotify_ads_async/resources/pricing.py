@@ -20,10 +20,9 @@ class Pricing(AdAccountCalls):
 
         Returns:
             :class:`ReservedPrice`, as the API has it now.
+            Call it as ``answer = await account.pricing.reserved(body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.pricing.reserved(body)``
         """
         return await self._session.call(operations.GET_RESERVED_PRICING, path=self._path, body=body)

@@ -53,11 +53,10 @@ class Reports(AdAccountCalls):
 
         Returns:
             A list call: `async for` reads every :class:`AggregateReportRow`, and `await` one page.
+            Call it as ``async for one in account.reports.aggregate(): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in account.reports.aggregate(): ...``
         """
         return ListCall(
             self._session, operations.GET_AGGREGATE_REPORT, path=self._path,
@@ -93,11 +92,10 @@ class Reports(AdAccountCalls):
 
         Returns:
             A list call: `async for` reads every :class:`AggregatedTotalsRow`, and `await` one page.
+            Call it as ``async for one in account.reports.totals(): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in account.reports.totals(): ...``
         """
         return ListCall(
             self._session, operations.GET_AGGREGATED_TOTALS, path=self._path,
@@ -118,11 +116,10 @@ class Reports(AdAccountCalls):
 
         Returns:
             :class:`AsyncReportCreated`, as the API has it now.
+            Call it as ``answer = await account.reports.create(body)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.reports.create(body)``
         """
         return await self._session.call(operations.CREATE_ASYNC_REPORT, path=self._path, body=body, verify=verify)
 
@@ -133,12 +130,10 @@ class Reports(AdAccountCalls):
             report_id: the report's ID.
 
         Returns:
-            :class:`AsyncReport`, as the API has it now.
+            :class:`AsyncReport`, as the API has it now. Call it as ``answer = await account.reports.get(report_id)``.
 
         Raises:
             SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
-
-        Example: ``answer = await account.reports.get(report_id)``
         """
         return await self._session.call(operations.GET_ASYNC_REPORT, path={**self._path, "report_id": report_id})
 
@@ -167,11 +162,10 @@ class Reports(AdAccountCalls):
 
         Returns:
             A list call: `async for` reads every :class:`AudienceInsightReportRow`, and `await` one page.
+            Call it as ``async for one in account.reports.insights(): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in account.reports.insights(): ...``
         """
         return ListCall(
             self._session, operations.GET_AUDIENCE_INSIGHT_REPORT, path=self._path,

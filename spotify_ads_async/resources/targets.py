@@ -27,11 +27,10 @@ class TargetLookups(Calls):
 
         Returns:
             A list call: `async for` reads every :class:`ContentTarget`, and `await` one page.
+            Call it as ``async for one in ads.targets.artists(): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in ads.targets.artists(): ...``
         """
         return ListCall(self._session, operations.GET_ARTIST_TARGETS, query={"ids": ids, "q": q})
 
@@ -46,11 +45,10 @@ class TargetLookups(Calls):
 
         Returns:
             A list call: `async for` reads every :class:`Target`, and `await` one page.
+            Call it as ``async for one in ads.targets.episode_topics(): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in ads.targets.episode_topics(): ...``
         """
         return ListCall(self._session, operations.GET_EPISODE_TOPIC_TARGETS, query={"ids": ids, "q": q})
 
@@ -63,11 +61,10 @@ class TargetLookups(Calls):
 
         Returns:
             A list call: `async for` reads every :class:`Target`, and `await` one page.
+            Call it as ``async for one in ads.targets.genres(): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in ads.targets.genres(): ...``
         """
         return ListCall(self._session, operations.GET_GENRE_TARGETS, query={"ids": ids, "q": q})
 
@@ -95,11 +92,10 @@ class TargetLookups(Calls):
 
         Returns:
             A list call: `async for` reads every :class:`GeoTarget`, and `await` one page.
+            Call it as ``async for one in ads.targets.geos(): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in ads.targets.geos(): ...``
         """
         return ListCall(
             self._session, operations.GET_GEO_TARGETS,
@@ -120,11 +116,10 @@ class TargetLookups(Calls):
 
         Returns:
             A list call: `async for` reads every :class:`InterestTarget`, and `await` one page.
+            Call it as ``async for one in ads.targets.interests(): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in ads.targets.interests(): ...``
         """
         return ListCall(self._session, operations.GET_INTEREST_TARGETS, query={"ids": ids, "q": q})
 
@@ -144,11 +139,10 @@ class TargetLookups(Calls):
 
         Returns:
             A list call: `async for` reads every :class:`Target`, and `await` one page.
+            Call it as ``async for one in ads.targets.languages(): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in ads.targets.languages(): ...``
         """
         return ListCall(
             self._session, operations.GET_LANGUAGE_TARGETS, query={"ad_account_id": ad_account_id, "ids": ids, "q": q}
@@ -165,11 +159,10 @@ class TargetLookups(Calls):
 
         Returns:
             A list call: `async for` reads every :class:`Target`, and `await` one page.
+            Call it as ``async for one in ads.targets.playlists(): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in ads.targets.playlists(): ...``
         """
         return ListCall(self._session, operations.GET_PLAYLIST_TARGETS, query={"ids": ids, "q": q})
 
@@ -184,10 +177,9 @@ class TargetLookups(Calls):
 
         Returns:
             A list call: `async for` reads every :class:`Target`, and `await` one page.
+            Call it as ``async for one in ads.targets.sensitive_topics(): ...``.
 
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
-
-        Example: ``async for one in ads.targets.sensitive_topics(): ...``
         """
         return ListCall(self._session, operations.GET_SENSITIVE_TOPIC_TARGETS, query={"ids": ids, "q": q})

@@ -6,10 +6,11 @@ from typing import Protocol
 
 from spotify_ads_async.core.session import Session
 from spotify_ads_async.models import CampaignStatus, PublishAction
-from spotify_ads_async.resources import AdAccountResources
+from spotify_ads_async.trees.comparing import Difference
 from spotify_ads_async.trees.going_live import GoingLive, Published
 from spotify_ads_async.trees.making import Begun, Maker, delete_ad_set_draft, is_there
 from spotify_ads_async.trees.plans import AdSetPlan, CampaignPlan, LeftOut
+from spotify_ads_async.trees.reading import Reader
 
 __all__ = ["AdSetCopy", "CampaignCopy", "Copy"]
 
@@ -39,8 +40,8 @@ class Copy(Protocol):
         """Let its drafts go live."""
         ...
 
-    async def check(self, draft_id: str, maker: Maker) -> Published:
-        """Validate drafts that stay drafts."""
+    async def check(self, draft_id: str, found: list[Difference]) -> Published:
+        """Validate drafts that stay drafts, and in which this was found as they were made."""
         ...
 
     async def finish(self, draft_id: str, ids: dict[str, str]) -> Published:
@@ -66,17 +67,17 @@ class Copy(Protocol):
 
 class _Copy:
     def __init__(self, session: Session, ad_account_id: str, going_live: GoingLive) -> None:
-        self._account = AdAccountResources(session, ad_account_id)
+        self._account = Reader(session, ad_account_id).account
         self._going_live = going_live
 
     def campaign_id(self, draft_id: str) -> str:
         """The campaign: itself, unless it is in one."""
         return draft_id
 
-    async def check(self, draft_id: str, maker: Maker) -> Published:
-        """Validate drafts that stay drafts."""
+    async def check(self, draft_id: str, found: list[Difference]) -> Published:
+        """Validate drafts that stay drafts, and in which this was found as they were made."""
         errors = await self._going_live.errors(self.campaign_id(draft_id), PublishAction.VALIDATE)
-        return Published(errors=errors, notes=[], differences=maker.differences)
+        return Published(errors=errors, notes=[], differences=found)
 
 
 class CampaignCopy(_Copy):

@@ -150,15 +150,14 @@ class Copier:
         maker = Maker(self._session, self._ad_account_id, self._on_made)
 
         async def ending(draft_id: str) -> Published:
-            return await (copy.publish(draft_id, maker.ids) if publish else copy.check(draft_id, maker))
+            return await (copy.publish(draft_id, maker.ids) if publish else copy.check(draft_id, maker.differences))
 
         if kept is None:
             draft_id = await copy.make(maker, key=None, begun=None)
             return await self._finished(copy, draft_id, maker.ids, ending(draft_id))
         event = kept.of(copy.plan.part.original_id)
         if event is not None and event.whole:
-            done = event.published and not event.differs
-            return await self._publish_earlier(copy, event, kept) if publish and not done else None
+            return await (self._publish_earlier if publish else self._check_earlier)(copy, event, kept)
         if event is not None and event.draft_id:
             await self._delete_half_made(copy, event.draft_id)
             event = None
@@ -175,7 +174,7 @@ class Copier:
             await anyio.to_thread.run_sync(kept.write, msgspec.structs.replace(event, draft_id=draft_id))
 
         draft_id = await copy.make(maker, key=event.key, begun=begun)
-        whole = msgspec.structs.replace(event, draft_id=draft_id, ids=maker.ids, whole=True)
+        whole = msgspec.structs.replace(event, draft_id=draft_id, ids=maker.ids, whole=True, found=maker.differences)
         # Before it is published: what may be live is never made twice.
         await anyio.to_thread.run_sync(kept.write, whole)
         return await self._recorded(copy, whole, kept, ending(draft_id))
@@ -201,13 +200,25 @@ class Copier:
         if made.published:
             live = msgspec.structs.replace(whole, published=True, differs=bool(made.differences))
             await anyio.to_thread.run_sync(kept.write, live)
+        elif not made.errors and not made.differences:
+            await anyio.to_thread.run_sync(kept.write, msgspec.structs.replace(whole, valid=True))
         return made
 
-    async def _publish_earlier(self, copy: Copy, event: Event, kept: Receipt) -> DraftTree:
+    async def _check_earlier(self, copy: Copy, event: Event, kept: Receipt) -> DraftTree | None:
+        """Say again what is wrong with drafts that an earlier run made, None where nothing is, or they are live."""
+        if event.valid or event.published or await copy.is_live(event.draft_id):
+            return None
+        if not await copy.is_draft(event.draft_id):
+            return None
+        return await self._recorded(copy, event, kept, copy.check(event.draft_id, event.found))
+
+    async def _publish_earlier(self, copy: Copy, event: Event, kept: Receipt) -> DraftTree | None:
         """Publish what an earlier run made; where that went live and ended early, go on from there.
 
         Where it went live and was not as it was wanted, compare again.
         """
+        if event.published and not event.differs:
+            return None
         draft_id, ids = event.draft_id, event.ids
         # What is live may have a draft of the same id, in which somebody is at work.
         if await copy.is_live(draft_id):

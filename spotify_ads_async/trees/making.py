@@ -10,18 +10,22 @@ import msgspec
 
 from spotify_ads_async.core.session import Session
 from spotify_ads_async.errors import InvalidAnswer, OutcomeUnknown, SpotifyAdsError
-from spotify_ads_async.models import CampaignDraftUpdate
+from spotify_ads_async.models import CampaignDraft, CampaignDraftUpdate
 from spotify_ads_async.operation import Operation
 from spotify_ads_async.operations import CREATE_AD_DRAFT, CREATE_AD_SET_DRAFT, CREATE_CAMPAIGN_DRAFT
 from spotify_ads_async.resources import AdAccountResources
 from spotify_ads_async.trees.comparing import Difference, differences_in_draft
 from spotify_ads_async.trees.plans import AdSetPlan, CampaignPlan, PartPlan
+from spotify_ads_async.trees.reading import Reader
+from spotify_ads_async.trees.tree import json_of
 from spotify_ads_async.types import Answer
 
 __all__ = ["Begun", "Made", "Maker", "OnMade", "delete_ad_set_draft", "is_there"]
 
 # Deleting what was made must not hold up a Ctrl-C for ever.
 _CLEANUP_SECONDS = 30.0
+_BOOKKEEPING = frozenset(CampaignDraft.__struct_fields__) - frozenset(CampaignDraftUpdate.__struct_fields__)
+"""What the server writes into a draft of its own accord."""
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,16 +59,23 @@ async def is_there(account: AdAccountResources, draft_id: str) -> bool:
 async def delete_ad_set_draft(account: AdAccountResources, draft_id: str, campaign_id: str) -> None:
     """Delete an ad set's draft, and that of its live campaign, which the first one made, where nothing is left in it.
 
-    A campaign's draft that says something else than the campaign is somebody's work, and stays.
+    A campaign's draft that says something else than the campaign is somebody's work, and stays; so does one with a key
+    that is newer than this version.
+
+    Args:
+        account: with ``keep_json``.
+        draft_id: of the ad set.
+        campaign_id: of the campaign that it is in.
     """
     await account.drafts.ad_sets.delete(draft_id)
     drafts = (await account.drafts.campaigns.list(campaign_ids=[campaign_id])).items
     if not drafts or (await account.drafts.ad_sets.list(campaign_ids=[campaign_id])).items:
         return
-    live = await account.campaigns.get(campaign_id)
-    said = {name: str(getattr(drafts[0], name)) for name in CampaignDraftUpdate.__struct_fields__}
+    said, live = json_of(drafts[0]), json_of(await account.campaigns.get(campaign_id))
     # Drafts of what is live are ACTIVE_RESTRICTED, and lack what a draft cannot hold.
-    if all(value in {"None", "ACTIVE_RESTRICTED", str(getattr(live, name, None))} for name, value in said.items()):
+    if all(
+        name in _BOOKKEEPING or value in (None, live.get(name), "ACTIVE_RESTRICTED") for name, value in said.items()
+    ):
         await account.drafts.campaigns.delete(campaign_id)
 
 
@@ -81,7 +92,7 @@ class Maker:
         # Plans are held to the rules when they are made; what a newer API gave is for the API to judge.
         self._session = session.with_options(msgspec.structs.replace(session.options, validate=False, keep_json=True))
         self._path = {"ad_account_id": ad_account_id}
-        self._account = AdAccountResources(session, ad_account_id)
+        self._account = Reader(session, ad_account_id).account
         self._on_made = on_made
         self.ids: dict[str, str] = {}
         self.differences: list[Difference] = []

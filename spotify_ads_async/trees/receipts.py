@@ -12,6 +12,7 @@ import msgspec
 
 from spotify_ads_async.errors import ConfigurationError, InvalidRequest
 from spotify_ads_async.locks import close_locked, open_locked
+from spotify_ads_async.trees.comparing import Difference
 
 __all__ = ["Event", "Receipt"]
 
@@ -29,6 +30,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         draft_id: its draft, once it is known.
         ids: from the id of each original to that of its draft, once the draft has everything in it.
         whole: whether the draft has everything in it.
+        found: what was not as it was wanted when the draft was made.
+        valid: whether nothing is to be said of the draft.
         published: whether it is live, and all of it is set.
         differs: whether something of it was not as it was wanted then.
     """
@@ -40,6 +43,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     draft_id: str = ""
     ids: dict[str, str] = {}
     whole: bool = False
+    found: list[Difference] = []
+    valid: bool = False
     published: bool = False
     differs: bool = False
 

@@ -233,7 +233,7 @@ class Trees:
             ignore: keys that may be unknown; they are left out of the copies and of the comparison.
 
         Returns:
-            The campaigns that this import made.
+            The campaigns that this import made or published, and those of earlier ones that cannot go live.
 
         Raises:
             ConfigurationError: another import works with the receipt.

@@ -33,6 +33,7 @@ from spotify_ads_async.uploads.identifiers import (
     NotCsvError,
     distinct,
     encoding_of,
+    holds_identifiers,
     identifiers,
     lines_of_workbook,
     missing_from,
@@ -324,14 +325,18 @@ def _write(
 
 
 def _write_sheet(content: BinaryIO, columns: Sequence[str] | None, ready: Path, counts: Counts) -> None:
-    """Write the hashed list of a workbook, whose one visible sheet holds it."""
+    """Write the hashed list of a workbook, whose one visible sheet holds it; hidden ones hold no identifiers."""
     with open_spreadsheet(content) as opened:
-        tables = [table for table in opened.tables if not table.hidden and table.first is not None]
+        tables = [
+            table for table in opened.tables if (holds_identifiers(table) if table.hidden else table.first is not None)
+        ]
         if len(tables) != 1:
-            names = ", ".join(table.name for table in tables) or "none"
+            names = ", ".join(f"{table.name}{' (hidden)' * table.hidden}" for table in tables) or "none"
             raise SpreadsheetError(
                 f"is a workbook in which one sheet must hold the list; sheets that hold something: {names}"
             )
+        if tables[0].hidden:
+            raise SpreadsheetError(f"holds the list in {tables[0].name}, which is hidden: show the sheet, or delete it")
         _write(lines_of_workbook(tables[0]), columns, ready, counts, ascii_only=False)
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "distinct",
     "encoding_of",
     "hashed",
+    "holds_identifiers",
     "identifiers",
     "lines_of_workbook",
     "missing_from",
@@ -199,6 +200,11 @@ def lines_of_workbook(table: Table) -> Iterator[str]:
         yield line.getvalue()
         line.seek(0)
         line.truncate()
+
+
+def holds_identifiers(table: Table) -> bool:
+    """Whether any cell of a sheet holds an identifier, whatever else is wrong with it."""
+    return any(normalised(piece) for row in table.rows() for cell in row.cells for piece in _BETWEEN.split(str(cell)))
 
 
 def _decodes(content: BinaryIO, encoding: str) -> bool:

@@ -7,6 +7,7 @@ the lock when the process dies.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -22,6 +23,8 @@ from spotify_ads_async.uploads.files import MediaFile
 __all__ = ["Journal", "Wish", "journal_beside"]
 
 _BEGINNING = b'{"wish":'
+
+logger = logging.getLogger("spotify_ads_async")
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +90,11 @@ class Journal:
             await anyio.to_thread.run_sync(self._open, self._path)
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is not None and self._path is None and self.state.asset_id is not None:
+            error.add_note(
+                f"asset {self.state.asset_id} was registered, and stays: into={self.state.asset_id!r} goes on with it"
+            )
         if self.state == State():
             await self.remove()
         self._close()
@@ -119,10 +126,7 @@ class Journal:
                 f"{path} is no journal of an upload, and stays as it is: name another place (journal=…)"
             )
         begun = _line({"wish": self._wish})
-        if not found.startswith(begun):
-            self._restart()
-            return
-        certain = len(begun)
+        certain = found.find(b"\n") + 1
         for line in found[certain:].splitlines(keepends=True):
             try:
                 facts = msgspec.json.decode(line, type=dict[str, Any]) if line.endswith(b"\n") else None
@@ -132,6 +136,16 @@ class Journal:
                 break
             self._absorb(facts)
             certain += len(line)
+        if not found.startswith(begun):
+            if self.state.asset_id is not None:
+                logger.warning(
+                    "the journal %s was of another upload, which did not end: its asset %s stays as it is",
+                    path,
+                    self.state.asset_id,
+                )
+            self.state = State()
+            self._restart()
+            return
         self.resumed = True
         # What a crash cut off must not be continued.
         os.ftruncate(self._file, certain)

@@ -19,7 +19,7 @@ EntityKind: TypeAlias = Literal["campaign", "ad_set", "ad"]
 Action: TypeAlias = Literal["create", "update"]
 
 DEFAULT_PRODUCT = "AUCTION"
-_DEFAULTED = frozenset({None, "", "UNSET", "UNKNOWN"})
+_DEFAULTED = frozenset({"", "UNSET", "UNKNOWN"})
 _ALWAYS = "both"
 _SENTENCES = ("constraints", "restrictions", "cross_field_rules")
 _FIELD = re.compile(
@@ -149,7 +149,7 @@ class AdProductCatalog:
         parts = _mapping(_mapping(self._products.get(product)).get(entity))
         read = _Reading()
         for name in (action, _ALWAYS):
-            read.take(_mapping(parts.get(name)))
+            read.take(parts.get(name))
         found = self._rules[product, entity, action] = AdProductRules(
             product=product,
             entity=entity,
@@ -169,7 +169,7 @@ class AdProductCatalog:
 def product_of(campaign: Mapping[str, Any]) -> str:
     """The ad product of a campaign, or of a request for one: AUCTION where it names none."""
     named = campaign.get("ad_product")
-    return DEFAULT_PRODUCT if named in _DEFAULTED else str(named)
+    return named if isinstance(named, str) and named not in _DEFAULTED else DEFAULT_PRODUCT
 
 
 class _Reading:
@@ -182,27 +182,43 @@ class _Reading:
         self.most_impressions: dict[str, int] = {}
         self.sentences: list[str] = []
 
-    def take(self, section: Mapping[str, Any]) -> None:
-        """Read one section."""
-        for path, values in _mapping(section.get("allowed_values")).items():
-            field = _FIELD.fullmatch(path)
-            allowed = _list(values)
-            if (
-                field is not None
-                and field["text"] is None
-                and isinstance(values, list)
-                and all(map(_is_plain, allowed))
-            ):
+    def take(self, section: object) -> None:
+        """Read one section; what is of no known form is kept in words."""
+        rules = _mapping(section)
+        for name, said in rules.items():
+            match name:
+                case "allowed_values":
+                    self._values(said)
+                case "required_fields":
+                    self._fields(said, self.required, "required")
+                case "forbidden_fields":
+                    self._fields(said, self.forbidden, "not allowed")
+                case "frequency_caps":
+                    self._caps(said)
+                case _:
+                    known = name in _SENTENCES
+                    self.sentences.extend(_text(one) if known else f"{name}: {_text(one)}" for one in _list(said))
+        if not rules:
+            self.sentences.extend(_text(one) for one in _list(section or None))
+
+    def _values(self, rules: object) -> None:
+        for path, values in _mapping(rules).items():
+            field, allowed = _FIELD.fullmatch(path), _list(values)
+            plain = isinstance(values, list) and allowed and all(map(_is_plain, allowed))
+            if field is not None and field["text"] is None and plain:
                 self.allowed.append((_path(field), tuple(allowed)))
             else:
                 self.sentences.append(f"{path}: {_text(cast('object', values))}")
-        self._fields(section.get("required_fields"), self.required, "required")
-        self._fields(section.get("forbidden_fields"), self.forbidden, "not allowed")
-        for unit, most in _mapping(_mapping(section.get("frequency_caps")).get("max_impressions")).items():
-            if isinstance(most, int) and not isinstance(most, bool):
-                self.most_impressions[unit] = min(most, self.most_impressions.get(unit, most))
-        for name in _SENTENCES:
-            self.sentences.extend(_text(one) for one in _list(section.get(name)))
+        if not isinstance(rules, Mapping):
+            self.sentences.extend(f"allowed values: {_text(one)}" for one in _list(rules))
+
+    def _caps(self, rules: object) -> None:
+        units = _mapping(_mapping(rules).get("max_impressions"))
+        whole = {unit: most for unit, most in units.items() if isinstance(most, int) and not isinstance(most, bool)}
+        for unit, most in whole.items():
+            self.most_impressions[unit] = min(most, self.most_impressions.get(unit, most))
+        if {"max_impressions": whole} != rules:
+            self.sentences.append(f"frequency caps: {_text(rules)}")
 
     def _fields(self, entries: object, into: list[tuple[str, str]], word: str) -> None:
         """Fields with a plain rule; one that holds under a condition is a sentence."""

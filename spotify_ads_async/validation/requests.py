@@ -7,10 +7,10 @@ fields, or stands in the document's prose alone, is in :mod:`spotify_ads_async.v
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from operator import itemgetter
 from typing import Annotated, Any, NamedTuple, cast
 
 import msgspec
@@ -29,6 +29,8 @@ __all__ = ["check_body", "check_path", "check_query", "check_request"]
 _check_uuid = checker(Annotated[str, msgspec.Meta(extra={"format": "uuid"})])
 # The path parameters that the document declares as plain strings: everything else is a UUID.
 _FREE_PATH_PARAMETERS = frozenset({"member_id", "pixel_id"})
+_MOST_PATHS = 4096
+"""So many are kept as they were made and looked at, of all operations: the same entities are asked for again."""
 _PLAIN_ID = "[A-Za-z0-9_-]+"
 _LEAVES_ITS_SEGMENT = re.compile(r"[/\\?#%;\x00-\x20\x7f]|^\.{1,2}$")
 # Used for messages only, and compiled then.
@@ -45,22 +47,24 @@ class _PlainPath:
     """
 
     def __init__(self, path: str, parameters: Mapping[str, str]) -> None:
-        self._count = len(parameters)
+        self._names = tuple(parameters)
         self._template = path.format_map(dict.fromkeys(parameters, "%s"))
         self._pattern = re.compile(path.format_map(parameters))
-        self._values: Callable[[Mapping[str, str]], object] = itemgetter(*parameters) if parameters else lambda _: ()
 
     def filled(self, path: Mapping[str, str]) -> str | None:
         """The path with its parameters, None where they need a closer look."""
-        if len(path) != self._count:
+        if len(path) != len(self._names):
             return None
-        for value in path.values():
-            if value.__class__ is not str:
-                return None
         try:
-            filled = self._template % self._values(path)
-        except KeyError:
+            return self._looked_at(tuple([path[name] for name in self._names]))
+        except (KeyError, TypeError):  # another parameter, or a value that is no text
             return None
+
+    @functools.lru_cache(_MOST_PATHS)  # noqa: B019 (they live as long as the process)
+    def _looked_at(self, values: tuple[str, ...]) -> str | None:
+        if any(value.__class__ is not str for value in values):
+            return None
+        filled = self._template % values
         return filled if self._pattern.fullmatch(filled) else None
 
 

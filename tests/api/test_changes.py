@@ -15,6 +15,8 @@ from spotify_ads_async.api.changes import find_changes, render_changes
 from spotify_ads_async.api.facts import Facts, known_facts, take_facts
 
 Edit: TypeAlias = Callable[[Facts], object]
+_Q = known_facts()["paths"]["/ad_categories"]["get"]["parameters"][0]["$ref"]
+SERVER, API = "server", "https://api-partner.spotify.com/ads/v3"
 ERROR = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorResponse"}}}
 
 
@@ -129,9 +131,41 @@ def swap_types(facts: Facts) -> None:
     schemas["CampaignResponse"]["properties"]["created_at"] = {"type": "integer"}
 
 
+def move_server(facts: Facts) -> None:
+    facts["servers"] = [{"url": "https://api-partner.spotify.com/ads/v4"}]
+
+
+def deprecate(facts: Facts) -> None:
+    facts["paths"]["/ad_categories"]["get"]["deprecated"] = True
+
+
+def join_lists(facts: Facts) -> None:
+    shared = facts["components"]["parameters"][_Q.rpartition("/")[2]]
+    facts["paths"]["/ad_categories"]["get"]["parameters"] = [{**shared, "explode": False}]
+
+
+def add_tag(facts: Facts) -> None:
+    schema(facts, "AssetResponse")["discriminator"]["mapping"]["SONG"] = "#/components/schemas/Audio"
+
+
+def close(facts: Facts) -> None:
+    schema(facts, "AdCategory")["additionalProperties"] = False
+
+
+def take_csv(facts: Facts) -> None:
+    body = facts["paths"]["/ad_accounts/{ad_account_id}/campaigns"]["post"]["requestBody"]
+    body["content"] = {"text/csv": {"schema": {"type": "string"}}, **body["content"]}
+
+
 @pytest.mark.parametrize(
     ("edit", "expected"),
     [
+        (move_server, [(SERVER, "gone", API), (SERVER, "new", API.replace("v3", "v4"))]),
+        (deprecate, [("operation", "changed", "getAdCategories")]),
+        (join_lists, [("parameter", "changed", "getAdCategories.q")]),
+        (add_tag, [("type", "new", "AssetResponse.asset_type=SONG")]),
+        (close, [("type", "changed", "AdCategory")]),
+        (take_csv, [("type", "changed", "createCampaign.body")]),
         (drop_parameter, [("parameter", "gone", "getAdCategories.q")]),
         (tighten, [("field", "changed", "CreateCampaignRequest.name")]),
         (declare, [("status", "new", "getAdCategories.429")]),
@@ -139,7 +173,20 @@ def swap_types(facts: Facts) -> None:
         (swap_types, [("field", "changed", "CampaignResponse.created_at")]),
         (rename_schema, []),
     ],
-    ids=["parameter", "constraint", "status", "path", "type", "name of a schema"],
+    ids=[
+        "server",
+        "end",
+        "style",
+        "tag",
+        "closed object",
+        "body",
+        "parameter",
+        "constraint",
+        "status",
+        "path",
+        "type",
+        "name of a schema",
+    ],
 )
 def test_each_kind_of_change_is_told(edit: Edit, expected: list[tuple[str, str, str]]) -> None:
     assert changed(edit) == expected

@@ -129,3 +129,44 @@ minimum: 3, nullable: true}}}
 def test_what_is_no_document_is_refused_in_words(text: str) -> None:
     with pytest.raises(ValueError, match=r"not an OpenAPI 3.0 document|neither YAML nor JSON"):
         parse_document(text)
+
+
+ALIASES = "a0: &a0 [x, x]\n" + "".join(f"a{at}: &a{at} [*a{at - 1}, *a{at - 1}]\n" for at in range(1, 60))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ALIASES,
+        "openapi: 3.0.3\npaths: {}\ncomponents: {schemas: {Tree: &tree {properties: {tree: *tree}}}}",
+        '{"a":' * 20_000 + "1" + "}" * 20_000,
+        "[" * 500 + "]" * 500,
+    ],
+    ids=["aliases", "holds itself", "deep JSON", "deep YAML"],
+)
+def test_a_document_without_end_is_refused_at_once(text: str) -> None:
+    with pytest.raises(ValueError, match=r"more than 1000000 parts|maximum recursion depth"):
+        parse_document(text)
+
+
+OPERATION = {"operationId": "getOne", "responses": {"200": {"description": "One."}}}
+
+
+def test_references_to_shared_paths_and_parameters_are_followed_to_their_end() -> None:
+    q = {"in": "query", "name": "q", "schema": {"type": "string"}}
+    parameters = {"one": {"$ref": "#/components/parameters/two"}, "two": q}
+    item = {"get": {**OPERATION, "parameters": [{"$ref": "#/components/parameters/one"}]}}
+    components = {"parameters": parameters, "pathItems": {"one": item}, "schemas": {}}
+    document = {"openapi": "3.0.3", "paths": {"/one": {"$ref": "#/components/pathItems/one"}}, "components": components}
+    facts = take_facts(document)
+    assert facts["components"]["parameters"]["one"] == q
+    assert facts["paths"]["/one"]["get"]["operationId"] == "getOne"
+    components["parameters"] = {"one": {"$ref": "#/components/parameters/one"}}
+    with pytest.raises(ValueError, match="references without end"):
+        take_facts(document)
+
+
+def test_two_operations_of_one_name_are_refused() -> None:
+    paths = {"/one": {"get": OPERATION}, "/two": {"get": OPERATION}}
+    with pytest.raises(ValueError, match="several operations are called getOne"):
+        take_facts({"openapi": "3.0.3", "paths": paths, "components": {"schemas": {}}})

@@ -99,17 +99,38 @@ class Silent(KeyringBackend):
 """
 
 
+@pytest.mark.parametrize("words", [("accounts",), ("logout", "--yes")])
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the configuration directory is not below HOME alone")
-async def test_a_signal_does_not_wait_for_a_keyring_that_gives_no_answer(tmp_path: Path) -> None:
+async def test_a_signal_does_not_wait_for_a_keyring_that_gives_no_answer(tmp_path: Path, words: list[str]) -> None:
     (tmp_path / "silent_keyring.py").write_text(SILENT_KEYRING)
     profile = tmp_path / ".config" / "spotify-ads" / "profiles" / "default.json"
     profile.parent.mkdir(parents=True)
     profile.write_text('{"client_id": "an-app", "token_url": "https://accounts.example/api/token"}')
     known = {**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(tmp_path)}
-    listing = await command("accounts", env={**known, "PYTHON_KEYRING_BACKEND": "silent_keyring.Silent"})
+    waiting = await command(*words, env={**known, "PYTHON_KEYRING_BACKEND": "silent_keyring.Silent"})
     async with asyncio.timeout(30):
         while not (tmp_path / "asked").exists():  # noqa: ASYNC110 (another process makes it)
             await asyncio.sleep(0.02)
-        listing.terminate()
-        await listing.communicate()
-    assert listing.returncode == 143
+        waiting.terminate()
+        await waiting.communicate()
+    assert waiting.returncode == 143
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pipes as files")
+async def test_a_secret_through_a_pipe_comes_once_and_a_signal_does_not_wait_for_it(tmp_path: Path) -> None:
+    pipe = tmp_path / "store"
+    os.mkfifo(pipe)
+    known = {name: value for name, value in os.environ.items() if not name.startswith("SPOTIFY_ADS_")}
+    known |= {"HOME": str(tmp_path), "SPOTIFY_ADS_STORE_FILE": str(pipe), "SPOTIFY_ADS_ACCESS_TOKEN": "t"}
+    async with asyncio.timeout(30):
+        looking = await command("quota", "--json", env=known)
+        given = await asyncio.to_thread(pipe.open, "w")  # waits until somebody reads
+        given.write(f"sqlite:///{tmp_path}/quota.db")
+        given.close()
+        assert (await looking.communicate())[0] == b"[]\n"
+        looking = await command("quota", env=known)
+        given = await asyncio.to_thread(pipe.open, "w")
+        looking.terminate()
+        await looking.communicate()
+        given.close()
+    assert looking.returncode == 143

@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 
 import keyring.errors
+import msgspec
 import pytest
 from keyring.backend import KeyringBackend
 from keyring.backends.fail import Keyring as NoKeyring
@@ -22,6 +23,7 @@ from support.calls import client
 from spotify_ads_async import ConfigurationError, Secret
 from spotify_ads_async.auth.profiles import Profiles
 from spotify_ads_async.auth.sign_in import SignIn
+from spotify_ads_async.auth.token_stores import Tokens
 
 SIGN_IN = SignIn(client_id="an-app", client_secret=Secret("canary-secret"), refresh_token=Secret("canary-refresh"))
 
@@ -118,6 +120,30 @@ def test_a_name_leads_nowhere_else(tmp_path: Path, name: str) -> None:
     assert not files(tmp_path)
 
 
+def test_what_killed_writers_leave_goes_with_the_sign_in(tmp_path: Path) -> None:
+    profiles = Profiles(tmp_path, backend=NoKeyring())
+    for name in ("a", "a.b"):
+        profiles.save(name, SIGN_IN)
+    left, older = (tmp_path / "profiles" / f".a.json.{name}" for name in ("left", "older"))
+    left.touch()
+    older.touch()
+    os.utime(older, (0, 0))
+    profiles.save("a", msgspec.structs.replace(SIGN_IN, client_id="another"))
+    assert (left.exists(), older.exists()) == (True, False)
+    profiles.remove("a")
+    assert [file.name for file in files(tmp_path)] == ["a.b.json"]
+
+
+def test_names_that_differ_by_case_alone_are_not_two_profiles(tmp_path: Path) -> None:
+    profiles = Profiles(tmp_path, backend=NoKeyring())
+    profiles.save("Shop", SIGN_IN)
+    for use in (profiles.require_place, profiles.load, profiles.remove, lambda name: profiles.save(name, SIGN_IN)):
+        with pytest.raises(ConfigurationError, match="no profile shop, and none of that name beside Shop"):
+            use("shop")
+    profiles.save("Shop", SIGN_IN)
+    assert profiles.names() == ["Shop"]
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b"\xff", b'{"client_id": "canary", "token_url": "https://x", "secrets": {"a": 1}}']
 )
@@ -199,13 +225,16 @@ async def test_a_rotated_token_replaces_the_kept_one(tmp_path: Path, backend: Ke
         assert profiles.load("default").refresh_token == Secret("refresh-2")
 
 
-async def test_a_token_that_could_not_be_kept_is_not_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full disk, and an app that signed in with PKCE alone: its answer would void the only token that is kept."""
+@pytest.mark.parametrize("client_secret", ["", "s"])
+async def test_a_token_that_could_not_be_kept_is_not_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client_secret: str
+) -> None:
+    """A full disk: the answer would void the only token that is kept."""
     profiles = Profiles(tmp_path, backend=NoKeyring())
     async with Accounts(rotate=True, valid="canary-refresh") as accounts:
         kept = SignIn(
             client_id="an-app",
-            client_secret=Secret(""),
+            client_secret=Secret(client_secret),
             refresh_token=Secret("canary-refresh"),
             token_url=accounts.token_url,
         )
@@ -224,6 +253,17 @@ async def test_a_token_that_could_not_be_kept_is_not_asked_for(tmp_path: Path, m
             assert profiles.load("default") == kept
             await calls.READ.by(ads)
         assert profiles.load("default").refresh_token == Secret("refresh-1")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
+def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path: Path) -> None:
+    here, there = (Profiles(tmp_path / name, backend=NoKeyring()) for name in ("here", "there"))
+    there.save("default", SIGN_IN)
+    (tmp_path / "here" / "profiles").mkdir(parents=True)
+    (tmp_path / "here" / "profiles" / "default.json").symlink_to(files(tmp_path / "there")[0])
+    here.replace_tokens("default", Tokens(refresh_token=Secret("newer")))
+    assert there.load("default").refresh_token == Secret("newer")
+    assert here.lock_file("default") == there.lock_file("default")
 
 
 async def test_two_programs_with_one_profile(tmp_path: Path, backend: KeyringBackend) -> None:
@@ -259,7 +299,7 @@ class Broken(SystemKeyring):
 
 
 @pytest.mark.parametrize(
-    ("kind", "reason"), [(Locked, "which is locked: unlock it"), (Broken, r"which fails \(OSError\): repair it")]
+    ("kind", "reason"), [(Locked, "which is locked: unlock"), (Broken, r"which fails \(OSError\): unlock or repair it")]
 )
 def test_a_keyring_that_does_not_answer_is_named_and_nobody_is_asked_to_sign_in_for_ever(
     tmp_path: Path, kind: type[SystemKeyring], reason: str
@@ -310,6 +350,15 @@ def test_a_keyring_that_refuses_to_keep_is_told_with_the_place_that_keeps(
     (told,) = caplog.messages
     assert "default.json, because the system keyring is locked" in told
     assert "because the system keyring is locked" in Profiles(tmp_path, backend=backend).save("default", SIGN_IN)
+
+
+def test_what_the_keyring_does_not_forget_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for backend, told in ((SystemKeyring(), []), (NoKeyring(), []), (Locked(), ["is locked: what it has as default"])):
+        profiles = Profiles(tmp_path, backend=backend)
+        profiles.save("default", SIGN_IN)
+        profiles.remove("default")
+        assert profiles.names() == []
+        assert [told[0] in message for message in caplog.messages] == [True] * len(told)
 
 
 def test_a_keyring_setting_that_names_nothing_is_no_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import traceback
 import warnings
 from collections.abc import Callable
 
@@ -229,6 +230,19 @@ async def test_a_refused_refresh_is_the_same_error_for_every_waiter_and_is_not_a
     assert len({id(outcome) for outcome in outcomes}) == 200
     assert "spotify-ads login" in str(outcomes[0])
     assert "invalid_grant" in str(outcomes[0])
+
+
+@pytest.mark.parametrize(
+    "credentials", [("an:app", "s", "r"), ("an-app", "s", "canary\udcff"), ("an-app", "canary\n", "r\r\nX: canary")]
+)
+async def test_what_cannot_be_sent_is_said_without_being_shown(credentials: tuple[str, str, str]) -> None:
+    async with Accounts() as accounts:
+        unsendable = RefreshToken(*credentials, token_url=accounts.token_url)
+        async with client(accounts.api.base_url, unsendable) as ads:
+            with pytest.raises(ConfigurationError, match="characters that cannot be sent") as caught:
+                await calls.READ.by(ads)
+        assert "canary" not in "".join(traceback.format_exception(caught.value))
+        assert accounts.asked == 0
 
 
 @pytest.mark.parametrize(

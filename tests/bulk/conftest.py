@@ -66,8 +66,10 @@ class World:
         )
 
     async def plan(self, changes: Path, name: str = "changes.plan", **options: Json) -> Path:
-        plan = self.folder / name
-        totals = await bulk.plan_changes(self.ads, self.server.ad_account_id, changes, plan, **options)
+        plan, given = self.folder / name, options.keys() & set(bulk.Reading.__struct_fields__)
+        reading = bulk.Reading(**{option: options.pop(option) for option in given})
+        account = self.server.ad_account_id
+        totals = await bulk.plan_changes(self.ads, account, changes, plan, reading=reading, **options)
         if totals is not None:
             check_totals(plan, totals)
         return plan

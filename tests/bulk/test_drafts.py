@@ -16,6 +16,7 @@ import pytest
 from support.effort import diagonal
 
 from spotify_ads_async import bulk, operations
+from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS
 from spotify_ads_async.emulator.domain.handlers.drafts import touch
 from spotify_ads_async.events import Event, RequestSent
 
@@ -25,6 +26,7 @@ from .test_kills import start
 DRAFT = msgspec.structs.replace(QUICK, draft=True)
 PUBLISH = msgspec.structs.replace(QUICK, publish=True)
 COUNT = 30
+HELD = "staged and valid, but not published: another row of its campaign failed"
 
 
 def live_names(world: World, plan: Path) -> list[bool]:
@@ -152,11 +154,73 @@ async def test_a_draft_that_somebody_published_or_deleted_is_settled(world: Worl
         path = {"ad_account_id": account.id, "draft_campaign_id": campaign}
         await world.ads.call(operations.DELETE_CAMPAIGN_DRAFT, path=path)
     await bulk.plan_undo(world.ads, plan, world.folder / "undo")
-    assert ("published from a draft" in rows_of(world.folder / "undo")[0].reason) == published
+    assert rows_of(world.folder / "undo")[0].decision is (bulk.Decision.PLANNED if published else bulk.Decision.REFUSED)
     (row,), _ = await world.resume(plan, PUBLISH)
     assert row.outcome is (bulk.RowOutcome.DONE if published else bulk.RowOutcome.FAILED)
     assert ("somebody deleted it" in row.reason) != published
     assert live_names(world, plan) == [published]
+
+
+@pytest.mark.parametrize("plural", ["campaigns", "ad sets", "ads"])
+async def test_rows_whose_draft_somebody_deleted_are_named_and_staged_anew(world: World, plural: str) -> None:
+    kind, account = DRAFT_KINDS[plural], {"ad_account_id": world.server.ad_account_id}
+    table = {"campaigns": world.account.campaigns, "ad sets": world.account.ad_sets, "ads": world.account.ads}[plural]
+
+    def campaign_of(row: Json) -> str:
+        ad_set = world.account.ad_sets.get(row["ad_set_id"]) if plural == "ads" else row
+        return ad_set["id"] if plural == "campaigns" else ad_set["campaign_id"]
+
+    chosen: dict[str, list[str]] = {}
+    for row in table:
+        chosen.setdefault(campaign_of(row), []).append(row["id"])
+    deleted, replaced, pruned = list(chosen)[:3]
+    rows = [[one, f"{one} anew"] for campaign in (deleted, replaced, pruned) for one in chosen[campaign][:3]]
+    plan = await world.plan(world.write("few.csv", [bulk.ENTITIES[plural].id_column, "name"], rows))
+    await world.apply(plan, DRAFT)
+
+    for campaign in (deleted, replaced):
+        await world.ads.call(operations.DELETE_CAMPAIGN_DRAFT, path={**account, "draft_campaign_id": campaign})
+    await world.ads.call(operations.CREATE_DRAFT_FROM_CAMPAIGN, path={**account, "campaign_id": replaced})
+    drafts = world.account.campaign_drafts
+    drafts.put({**drafts.get(replaced), "created_at": "2030-01-01T00:00:00Z", "name": "Theirs"})
+    await world.ads.call(kind.delete, path={**account, kind.draft_path: chosen[pruned][0]})
+
+    def outcomes() -> dict[str, list[tuple[str, str]]]:
+        found: dict[str, list[tuple[str, str]]] = {}
+        for row in rows_of(plan):
+            found.setdefault(campaign_of(table.get(row.entity_id)), []).append((row.outcome.value, row.reason))
+        return found
+
+    await world.resume(plan, PUBLISH)
+    found = outcomes()
+    for outcome, reason in (*found[deleted], *found[replaced], found[pruned][0]):
+        assert outcome == "failed"
+        assert "somebody deleted it" in reason
+        assert "--retry-failed" in reason
+    assert all(one == ("staged", HELD) for one in found[pruned][1:])
+    await world.resume(plan, msgspec.structs.replace(PUBLISH, retry_failed=True))
+    found = outcomes()
+    assert {one for campaign in (deleted, pruned) for one, _ in found[campaign]} == {"done"}
+    assert all(outcome == "failed" and "has a draft already" in reason for outcome, reason in found[replaced])
+    assert [one["name"] for one in drafts] == ["Theirs"]
+    await world.ads.call(operations.DELETE_CAMPAIGN_DRAFT, path={**account, "draft_campaign_id": replaced})
+    await world.resume(plan, PUBLISH)
+    assert outcomes_of(plan) == {"done": len(rows)}
+    assert {table.get(row.entity_id)["name"] == row.after["name"] for row in rows_of(plan)} == {True}
+    assert {world.effects[row.entity_id] for row in rows_of(plan)} == {1}
+    assert list(drafts) == []
+
+
+async def test_a_row_that_does_not_go_keeps_nothing_else_of_its_campaign_back(world: World) -> None:
+    plan = await world.plan(world.names(COUNT))
+    first, second, third, *others = rows_of(plan)
+    sets = world.account.ad_sets
+    sets.put({**sets.get(first.entity_id), "name": "Theirs"})
+    sets.put({**sets.get(second.entity_id), "status": "ARCHIVED"})
+    sets.put({**sets.get(third.entity_id), "name": third.after["name"]})
+    await world.apply(plan, PUBLISH)
+    assert outcomes_of(plan) == {"done": len(others), "conflict": 1, "refused": 1, "unchanged": 1}
+    assert list(world.account.campaign_drafts) == []
 
 
 async def test_a_version_conflict_at_the_server_is_no_failure_for_good(world: World) -> None:
@@ -297,14 +361,53 @@ async def test_a_plan_that_has_begun_without_drafts_stays_without(world: World) 
         await world.resume(plan, PUBLISH)
 
 
-@pytest.mark.parametrize(
-    ("options", "said"), [(DRAFT, "is staged in a draft"), (PUBLISH, "was published from a draft")]
-)
-async def test_undo_says_what_cannot_be_undone(world: World, options: bulk.Options, said: str) -> None:
+async def test_undo_says_that_what_is_staged_is_not_live(world: World) -> None:
     plan = await world.plan(world.names(2))
-    await world.apply(plan, options)
+    await world.apply(plan, DRAFT)
+    await bulk.plan_undo(world.ads, plan, world.folder / "undo", force=True)
+    for row in rows_of(world.folder / "undo"):
+        assert row.outcome is bulk.RowOutcome.REFUSED
+        assert "is staged in a draft" in row.reason
+
+
+@pytest.mark.parametrize("plural", ["ad sets", "ads"])
+async def test_edits_since_staging_are_held_and_come_back_with_undo(world: World, plural: str) -> None:
+    table = world.account.ad_sets if plural == "ad sets" else world.account.ads
+    ad_set = next(iter(world.account.ad_sets))
+    together = {one["id"] for one in world.account.ad_sets if one["campaign_id"] == ad_set["campaign_id"]}
+    first, second = [one for one in table if one["id"] in together or one.get("ad_set_id") in together][:2]
+    plan = await world.plan(
+        world.write(
+            "two.csv", [bulk.ENTITIES[plural].id_column, "name"], [[one["id"], "New"] for one in (first, second)]
+        )
+    )
+    await world.apply(plan, DRAFT)
+    around = [(world.account.campaigns, ad_set["campaign_id"])]
+    around += [(world.account.ad_sets, first["ad_set_id"])] if plural == "ads" else []
+    field, value = ("bid_micro_amount", 7_030_000) if plural == "ad sets" else ("tagline", "Their line")
+    for where, identifier, edit in (
+        (table, first["id"], {field: value}),
+        (table, second["id"], {"name": "Theirs"}),
+        *((where, identifier, {"name": "Theirs"}) for where, identifier in around),
+    ):
+        before = where.get(identifier)
+        where.put({**before, **edit})
+        told, _ = await world.resume(plan, PUBLISH)
+        assert {row.outcome for row in told} == {bulk.RowOutcome.STAGED}
+        assert all("--force publishes" in row.reason for row in told)
+        named = (
+            "bid_amount was 6.80, is 7.03 now, and shall become 6.80" if field in edit and plural == "ad sets" else ""
+        )
+        assert any((named or name) in row.reason for row in told for name in edit)
+        if where is not table:
+            where.put(before)
+    await world.resume(plan, msgspec.structs.replace(PUBLISH, force=True))
+    assert outcomes_of(plan) == {"done": 2}
+    assert [table.get(one["id"])["name"] for one in (first, second)] == ["New", "New"]
+    assert table.get(first["id"]).get(field) == first.get(field)
     undo = world.folder / "undo"
-    await bulk.plan_undo(world.ads, plan, undo, force=True)
-    rows = rows_of(undo)
-    assert [row.outcome for row in rows] == [bulk.RowOutcome.REFUSED] * 2
-    assert all(said in row.reason for row in rows)
+    await bulk.plan_undo(world.ads, plan, undo)
+    await world.apply(undo)
+    assert outcomes_of(undo) == {"done": 2}
+    assert [table.get(one["id"])["name"] for one in (first, second)] == [first["name"], "Theirs"]
+    assert table.get(first["id"])[field] == value

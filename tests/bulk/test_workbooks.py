@@ -486,8 +486,29 @@ async def test_an_ad_in_a_live_ad_set_is_published_by_a_later_run(world: World) 
     live = next(one for one in world.account.ad_sets if one["asset_format"] == "AUDIO")
     plan = await world.plan(book(world.folder / "book.xlsx", ads=[{"ad_set": live["id"], **AD}]))
     await run(world, plan)
+    changed = {**world.account.ad_sets.get(live["id"]), "name": "A colleague's"}
+    world.account.ad_sets.put(changed)
+    (held,) = await run(world, plan, resumes=True, publish=True)
+    assert f"ad set “{live['name']}”" in held.reason
+    assert "--force publishes it" in held.reason
+    assert world.account.ad_sets.get(live["id"]) == changed
+    world.account.ad_sets.put({**changed, "name": live["name"]})
     (made,) = await run(world, plan, resumes=True, publish=True)
     assert (made.state, made.reason) == (bulk.NewState.PUBLISHED, "")
+
+
+async def test_changes_go_before_what_is_new_and_publishing_later_keeps_them(world: World) -> None:
+    live = next(iter(world.account.campaigns))
+    sheets = {
+        "campaigns": [{"campaign_id": live["id"], "name": "Renamed"}],
+        "ad_sets": [{"campaign": live["id"], **AD_SET}],
+    }
+    plan = await world.plan(book(world.folder / "book.xlsx", **sheets))
+    changed, made = await run(world, plan)
+    assert (changed.outcome, made.outcome) == (bulk.RowOutcome.DONE, bulk.RowOutcome.STAGED)
+    (published,) = await run(world, plan, resumes=True, publish=True)
+    assert (published.state, published.reason) == (bulk.NewState.PUBLISHED, "")
+    assert world.account.campaigns.get(live["id"])["name"] == "Renamed"
 
 
 async def test_the_example_of_a_template_is_not_made(world: World) -> None:
@@ -696,6 +717,19 @@ async def test_two_files_with_the_same_rows_numbers_are_two_plans(world: World) 
     assert len(marks) == 2
     assert made[0].isdisjoint(made[1])
     assert len(list(world.account.campaign_drafts)) == 2
+
+
+async def test_two_plans_of_one_file_at_once_make_nothing_twice(world: World) -> None:
+    path = book(world.folder / "book.xlsx", campaigns=[{"name": "Autumn", "objective": "reach"}])
+    first, second, third = [await world.plan(path, f"{number}.plan") for number in range(3)]
+    options = bulk.Options(looked_at=time.monotonic())
+    async with bulk.apply_workbook(world.ads, first, options) as working:
+        with pytest.raises(bulk.WrongPlan, match=f"at this moment by process .* with {first}: wait for it"):
+            await run(world, second, looked_at=time.monotonic())
+        assert [row.outcome async for row in working] == [bulk.RowOutcome.STAGED]
+    with pytest.raises(bulk.WrongPlan, match="somebody made campaign Autumn"):
+        await run(world, third, looked_at=time.monotonic())
+    assert len(list(world.account.campaign_drafts)) == 1
 
 
 async def test_a_run_that_is_left_early_goes_on_later(world: World) -> None:

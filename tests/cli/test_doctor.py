@@ -7,12 +7,17 @@ import socket
 import time
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from multidict import CIMultiDict
 
 from spotify_ads_async.api.facts import known_facts
+from spotify_ads_async.cli.doctor.examination import Examination
+from spotify_ads_async.cli.doctor.server import check_clock, check_limits
+from spotify_ads_async.settings import settings_from
 from tests.support.emulator_process import EmulatorProcess, emulator_process
 
 from .conftest import CommandLine, command_line
@@ -255,3 +260,20 @@ def test_a_probe_that_fails_leaves_no_draft_and_no_answers(doctor: Doctor) -> No
     _, left = doctor.emulator.ask("GET", "/_emulator/rows/campaign_drafts")
     assert left["total"] == 0
     assert not (doctor.line.folder / "state" / "spotify-ads" / "api-facts.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("limit", "found"),
+    [("500", "ok"), ("77", "problem"), ("²", "ok"), ("9" * 5000, "ok"), ("many", "ok")],
+)
+async def test_whatever_the_headers_say_of_limits_is_told(limit: str, found: str) -> None:
+    examination = Examination()
+    examination.facts |= {"settings": settings_from({}), "headers": CIMultiDict({"X-Ratelimit-Limit": limit})}
+    assert [one.outcome async for one in check_limits(examination)] == [found]
+
+
+@pytest.mark.parametrize("date", ["Sat, 28 Nov 2026 10:00:00 -0000", "Sat, 28 Nov 2026 12:00:00 +0200", "today", ""])
+async def test_whatever_the_date_says_is_told(date: str) -> None:
+    examination = Examination()
+    examination.facts["date"] = date, datetime(2026, 11, 28, 10, tzinfo=UTC)
+    assert [one.outcome async for one in check_clock(examination)] == ["ok" if " " in date else "note"]

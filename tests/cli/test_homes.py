@@ -9,11 +9,17 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from spotify_ads_async.auth.homes import config_folder, provide_temporary_folder, state_folder
+from spotify_ads_async.errors import ConfigurationError
+from spotify_ads_async.governor.shared import open_store
+from spotify_ads_async.network.options import TransportOptions
 from tests.support.emulator_process import EmulatorProcess
 
 from .conftest import CommandLine
@@ -58,6 +64,7 @@ def test_reads_work_in_any_home(emulator: EmulatorProcess, tmp_path: Path, name:
 
 EARLY = """
 import sys
+import tempfile
 from spotify_ads_cli import main
 
 class Impatient:
@@ -109,6 +116,34 @@ def test_output_that_goes_nowhere_is_no_traceback_and_reaches_no_file(
     assert (ended.returncode, ended.stderr.strip()) == STREAMS[call]
     with contextlib.closing(sqlite3.connect(tmp_path / "quota.db")) as quota:
         assert quota.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_temporary_files_go_to_the_state_folder_where_no_other_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr("tempfile._candidate_tempdir_list", lambda: [NOWHERE])
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    provide_temporary_folder()
+    assert Path(tempfile.gettempdir()).parent == tmp_path
+
+
+def test_without_a_home_nothing_is_kept_and_a_path_in_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container whose user has no entry anywhere."""
+
+    def nobody_knows(name: str) -> NoReturn:
+        raise RuntimeError(name)
+
+    for place in ("user_config_dir", "user_state_dir"):
+        monkeypatch.setattr(f"platformdirs.{place}", nobody_knows)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    assert {config_folder().parent, state_folder().parent} == {Path(os.devnull)}
+    for use in (
+        lambda: open_store("sqlite:///~/quota.db", timeout=1.0),
+        TransportOptions(ca_file="~/authorities.pem").checked,
+    ):
+        with pytest.raises(ConfigurationError, match="no home"):
+            use()
 
 
 @linux
@@ -171,7 +206,7 @@ def test_a_secret_in_a_file(spotify_ads: CommandLine) -> None:
     assert spotify_ads.out("accounts", SPOTIFY_ADS_ACCESS_TOKEN_FILE=str(file))
     for more, reason in (
         ({"SPOTIFY_ADS_ACCESS_TOKEN": "canary"}, "both SPOTIFY_ADS_ACCESS_TOKEN and SPOTIFY_ADS_ACCESS_TOKEN_FILE"),
-        ({"SPOTIFY_ADS_ACCESS_TOKEN_FILE": str(file.with_name("none"))}, "none cannot be read (No such file"),
+        ({"SPOTIFY_ADS_ACCESS_TOKEN_FILE": str(file.with_name("none"))}, "names cannot be read (No such file"),
         ({"SPOTIFY_ADS_ACCESS_TOKEN_FILE": "/dev/null"}, "it is empty"),
     ):
         ended = spotify_ads.run("accounts", **{"SPOTIFY_ADS_ACCESS_TOKEN_FILE": str(file), **more})

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from support.emulated import Api, Apis, Json
 
-from spotify_ads_async.governor.limits import Limit
+from spotify_ads_async.limits import Limit
 
 
 async def admin(api: Api, status: int, method: str, path: str, **details: Json) -> Json:

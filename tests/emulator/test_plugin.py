@@ -67,22 +67,3 @@ def test_the_plugin_loads_nothing_until_it_is_used(tmp_path: Path) -> None:
         " sys.modules])"
     )
     assert run("-c", program, directory=tmp_path).strip() == "[]"
-
-
-def test_the_how_to_shows_a_test_that_runs_as_printed(tmp_path: Path) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "how-to" / "testing-with-the-emulator.md").read_text()
-    example = page.split("```python\n")[1].split("```")[0]
-    assert len(example[example.index("async def") :].strip().splitlines()) <= 10
-    (tmp_path / "test_printed.py").write_text(example)
-    options = (
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-o",
-        "asyncio_mode=auto",
-        "-o",
-        "asyncio_default_fixture_loop_scope=function",
-        "-W",
-        "error",
-    )
-    assert "1 passed" in run("-m", "pytest", *options, directory=tmp_path)

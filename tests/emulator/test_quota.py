@@ -13,7 +13,7 @@ from support.emulated import Apis
 
 from spotify_ads_async.emulator.server.quota import ALGORITHMS, Algorithm, QuotaBook
 from spotify_ads_async.errors import ConfigurationError
-from spotify_ads_async.governor.limits import Limit
+from spotify_ads_async.limits import Limit
 
 FIVE = (Limit("client_id", requests=5, window=60.0),)
 MOMENTS = st.lists(st.floats(0.0, 3.0), min_size=1, max_size=200).map(

@@ -13,7 +13,7 @@ from support.virtual_time import VirtualTimeLoop, run_virtually
 
 from spotify_ads_async.governor import PUBLISHED_LIMITS, Governor, Limit, Pace, WindowSnapshot
 from spotify_ads_async.governor.foreign_usage import ForeignUsage
-from spotify_ads_async.governor.ratelimit_headers import rate_headers, retry_after
+from spotify_ads_async.network.ratelimit_headers import rate_headers, retry_after
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 GENERAL = frozenset({"client_id", "ip"})

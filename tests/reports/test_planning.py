@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spotify_ads_async import InvalidRequest
-from spotify_ads_async.reports.planning import aggregate_batches, instant, lengths, totals_batches, windows
+from spotify_ads_async.reports.planning import (
+    aggregate_batches,
+    insight_batches,
+    instant,
+    is_named,
+    lengths,
+    named,
+    totals_batches,
+    windows,
+)
 from spotify_ads_async.types import UNSET
 
 DAY = timedelta(days=1)
@@ -120,12 +129,74 @@ def test_totals_that_add_up_take_any_number_of_entities(count: int, periods: int
     assert all(len(batch) == -(-count // 50) for batch in batches)
 
 
-@pytest.mark.parametrize("metric", ["REACH", "FREQUENCY", "CTR"])
-def test_listeners_and_shares_of_more_than_50_entities_are_refused(metric: str) -> None:
+@pytest.mark.parametrize("metrics", [["REACH"], ["CTR", "FREQUENCY"]], ids=" and ".join)
+def test_listeners_and_shares_of_more_than_50_entities_are_refused(metrics: list[str]) -> None:
     ids = [str(number) for number in range(51)]
-    with pytest.raises(InvalidRequest, match=f"{metric} of more than 50 entities"):
-        totals_batches({"fields": ["CLICKS", metric], "granularity": "LIFETIME", "entity_ids": ids})
-    assert len(totals_batches({"fields": ["CLICKS", metric], "granularity": "LIFETIME", "entity_ids": ids[:50]})) == 1
+    fields = ["CLICKS", *metrics]
+    with pytest.raises(InvalidRequest) as caught:
+        totals_batches({"fields": fields, "granularity": "LIFETIME", "entity_ids": ids})
+    error = caught.value
+    assert error.message == (
+        f"{' and '.join(metrics)} of more than 50 entities cannot be told: listeners are counted once per request, and"
+        " neither they nor shares add up; ask for at most 50 entities, or for CLICKS and IMPRESSIONS alone"
+    )
+    assert (error.operation, error.path, error.value) == ("getAggregatedTotals", "query.fields", metrics)
+    assert error.rule == "metrics that add up, beside more than 50 entities"
+    assert len(totals_batches({"fields": fields, "granularity": "LIFETIME", "entity_ids": ids[:50]})) == 1
+
+
+def test_totals_of_few_days_are_one_request_though_nothing_else_is_said() -> None:
+    asked = {"granularity": "DAY", "report_start": START, "report_end": START + 89 * DAY}
+    assert totals_batches(asked) == [[{**asked, "entity_ids": []}]]
+    assert totals_batches({}) == [[{"entity_ids": []}]]
+
+
+def test_insights_are_one_request_for_each_entity() -> None:
+    assert insight_batches({"fields": ["REACH"], "entity_ids": ["a", "B", "A", "b"]}) == [
+        [{"fields": ["REACH"], "entity_ids": ["a"]}],
+        [{"fields": ["REACH"], "entity_ids": ["B"]}],
+    ]
+    assert insight_batches({"fields": ["REACH"]}) == [[{"fields": ["REACH"]}]]
+
+
+@pytest.mark.parametrize("entity_type", ["CAMPAIGN", "AD_SET", "AD", "AD_ACCOUNT", None])
+@pytest.mark.parametrize("granularity", ["DAY", "HOUR", "LIFETIME", None])
+def test_entities_are_named_by_day_and_by_hour(entity_type: str | None, granularity: str | None) -> None:
+    query = {"entity_type": entity_type, "granularity": granularity}
+    assert is_named(query) is (granularity in {"DAY", "HOUR"} and entity_type in {"CAMPAIGN", "AD_SET", "AD"})
+    assert named(query, ("a",)) == {**query, "entity_ids": ["a"], "entity_ids_type": entity_type}
+
+
+def test_the_size_of_pages_and_of_groups_decides_where_windows_end() -> None:
+    query = {"entity_type": "AD_SET", "granularity": "DAY", "report_start": START, "report_end": START + 99 * DAY}
+
+    def days_of(**more: object) -> list[list[int]]:
+        batches = aggregate_batches({**query, **more})
+        return [[(part["report_end"] - part["report_start"]).days + 1 for part in batch] for batch in batches]
+
+    assert days_of() == [[90, 10]]  # how many rows there are is not known
+    assert days_of(limit=20) == [[90, 10]]
+    assert days_of(limit=0) == [[90, 10]]
+    assert days_of(entity_type="AD_ACCOUNT") == [[50, 50]]
+    assert days_of(entity_type="AD_ACCOUNT", limit=20) == [[80, 20]]
+    assert days_of(entity_ids=["a"], limit=1) == [[90, 10]]
+    # Sixty rows in all: two pages either way, and so as long a window as is allowed.
+    assert days_of(entity_ids=["a"], report_end=START + 59 * DAY) == [[60]]
+    assert days_of(entity_ids=[str(number) for number in range(52)]) == [[90, 10], [75, 25]]
+
+
+def test_a_division_keeps_all_that_was_asked() -> None:
+    query = {"entity_type": "AD_SET", "granularity": "HOUR", "report_start": START, "fields": ["REACH"]}
+    hours = [{**query, "report_start": START, "report_end": START + 335 * DAY / 24}]
+    hours += [{**query, "report_start": START + 14 * DAY, "report_end": START + 14 * DAY}]
+    assert aggregate_batches({**query, "report_end": START + 14 * DAY}) == [hours]
+    for more in (
+        {},
+        {"report_end": "2026-01-31"},
+        {"report_end": START, "granularity": "WEEK"},
+        {"report_start": None},
+    ):
+        assert aggregate_batches({**query, **more}) == [[{**query, **more}]]
 
 
 def test_a_date_is_its_midnight_and_an_offset_becomes_utc() -> None:
@@ -142,5 +213,7 @@ def test_a_range_may_end_where_time_ends() -> None:
 
 
 def test_a_time_beyond_the_ends_of_utc_is_refused_in_one_sentence() -> None:
-    with pytest.raises(InvalidRequest, match="is no time in UTC"):
+    with pytest.raises(InvalidRequest) as caught:
         instant(datetime.min.replace(tzinfo=timezone(timedelta(hours=1))))
+    assert caught.value.message == "0001-01-01T00:00:00+01:00 is no time in UTC"
+    assert (caught.value.path, caught.value.rule) == ("query", "a time between the years 1 and 9999")

@@ -9,10 +9,11 @@ from itertools import pairwise
 import pytest
 from support import calls, faults
 from support.calls import client
-from support.raw_server import Connection, RawServer, answer, stall
+from support.raw_server import Behaviour, Connection, RawServer, answer, stall
 
 from spotify_ads_async import (
     ConfigurationError,
+    Conflict,
     ConnectionFailed,
     Governor,
     InvalidRequest,
@@ -24,7 +25,7 @@ from spotify_ads_async import (
     ServerError,
     SpotifyAdsError,
 )
-from spotify_ads_async.events import CallFailed, CallSucceeded, Event, RequestRetried
+from spotify_ads_async.events import CallFailed, CallSucceeded, Event, RequestRetried, RequestSent
 from spotify_ads_async.governor import Waiting
 
 
@@ -124,6 +125,8 @@ async def test_a_deadline_amid_a_write_leaves_its_outcome_unknown() -> None:
             await calls.READ.by(ads.with_options(deadline=0.1))
     assert isinstance(caught.value.cause, ConnectionFailed)
     assert not read.value.may_have_taken_effect
+    assert caught.value.operation == "updateAdSet"
+    assert str(read.value) == ("getAdSetById: the call's deadline of 0.1 s passed while waiting for the answer")
 
 
 async def test_a_deadline_counts_the_wait_for_quota_and_refuses_at_once_what_cannot_be_kept() -> None:
@@ -137,6 +140,17 @@ async def test_a_deadline_counts_the_wait_for_quota_and_refuses_at_once_what_can
     assert caught.value.operation == "updateAdSet"
     assert caught.value.predicted_wait > 60.0
     assert not caught.value.may_have_taken_effect
+
+
+@pytest.mark.parametrize("patience", [{"deadline": 60.0, "max_wait": 5.0}, {"deadline": 5.0, "max_wait": 60.0}])
+async def test_what_comes_first_of_deadline_and_patience_bounds_the_wait(patience: dict[str, float]) -> None:
+    governor = Governor([Limit("client_id", requests=1, window=30.0)], pace="burst")
+    async with RawServer(otherwise=answer(200, calls.WRITE.answer)) as server:
+        async with client(server.base_url, governor=governor, **patience) as ads:
+            await calls.WRITE.by(ads)
+            with pytest.raises(QuotaTimeout, match="updateAdSet"):
+                await calls.WRITE.by(ads)
+        assert len(server.received) == 1
 
 
 async def test_a_deadline_does_not_sleep_longer_than_it_lasts() -> None:
@@ -183,6 +197,59 @@ async def test_a_create_under_way_elsewhere_is_waited_for(host: str) -> None:
     assert server.received[-1].target == faults.CREATED
 
 
+COMPLETED = faults.conflict("IDEMPOTENCY_REQUEST_ALREADY_COMPLETED", resource_uri=faults.CREATED)
+
+
+async def test_what_a_create_made_is_read_as_any_other_read_is() -> None:
+    heard: list[Event] = []
+    made = answer(200, {"id": calls.THING, "name": "made"})
+    script = [COMPLETED, faults.failed(503), faults.reset]
+    async with RawServer(otherwise=made, script=script) as server, client(server.base_url) as ads:
+        ads.subscribe(heard.append)
+        assert (await calls.CREATE.by(ads)).name == "made"
+    sent = [event for event in heard if isinstance(event, RequestSent)]
+    assert [(one.operation, one.method) for one in sent] == [
+        ("createCampaign", "POST"),
+        *[("createCampaign", "GET")] * 3,
+    ]
+    assert [request.body for request in server.received[1:]] == [b""] * 3
+
+
+@pytest.mark.parametrize(
+    ("conflict", "then", "seen"),
+    [
+        (COMPLETED, faults.failed(404), (404, ["POST", "GET"])),
+        (COMPLETED, answer(206, {"id": calls.THING}), (206, ["POST", "GET"])),
+        (faults.conflict("IDEMPOTENCY_REQUEST_ALREADY_COMPLETED"), answer(200, {}), (409, ["POST"])),
+    ],
+    ids=["gone", "a part", "nobody says where it is"],
+)
+async def test_what_a_create_made_and_cannot_be_read_is_an_unknown_outcome(
+    conflict: Behaviour, then: Behaviour, seen: tuple[int, list[str]]
+) -> None:
+    async with RawServer(otherwise=then, script=[conflict]) as server, client(server.base_url) as ads:
+        with pytest.raises(OutcomeUnknown) as caught:
+            await calls.CREATE.by(ads)
+    error = caught.value
+    assert (error.status, [request.method for request in server.received]) == seen
+    assert error.operation == "createCampaign"
+    assert error.message.startswith(
+        "the create took effect under this idempotency key before, and what it made cannot be read: look it up;"
+        " last seen: "
+    )
+    assert isinstance(error.__cause__, Conflict)
+
+
+async def test_a_deadline_holds_for_reading_what_a_create_made() -> None:
+    async with RawServer(otherwise=stall, script=[COMPLETED]) as server, client(server.base_url, deadline=0.3) as ads:
+        with pytest.raises(OutcomeUnknown, match="deadline"):
+            await calls.CREATE.by(ads)
+    paused = faults.failed(503, Retry_After="100")
+    async with RawServer(otherwise=paused, script=[COMPLETED]) as server, client(server.base_url, deadline=50.0) as ads:
+        with pytest.raises(OutcomeUnknown, match="the server failed"):
+            await calls.CREATE.by(ads)
+
+
 async def test_a_reused_key_says_so() -> None:
     async with RawServer(otherwise=faults.KEYS["key reused"].behaviour) as server, client(server.base_url) as ads:
         with pytest.raises(SpotifyAdsError, match="use a key once"):
@@ -192,7 +259,8 @@ async def test_a_reused_key_says_so() -> None:
 @pytest.mark.parametrize("found", [True, False])
 async def test_verify_settles_an_unknown_outcome(found: bool) -> None:  # noqa: FBT001
     events: list[Event] = []
-    async with RawServer(otherwise=faults.reset) as server, client(server.base_url) as ads:
+    lost = faults.failed(500, {"sp-trace-id": "a-trace"})
+    async with RawServer(otherwise=lost) as server, client(server.base_url) as ads:
         ads.subscribe(events.append)
 
         async def look() -> object:
@@ -201,9 +269,14 @@ async def test_verify_settles_an_unknown_outcome(found: bool) -> None:  # noqa: 
         if found:
             assert await calls.WRITE.by(ads, verify=look) == "what stands there"
         else:
-            with pytest.raises(ConnectionFailed, match="can be sent again") as caught:
+            with pytest.raises(ConnectionFailed) as caught:
                 await calls.WRITE.by(ads, verify=look)
             assert not caught.value.may_have_taken_effect
+            assert str(caught.value) == (
+                "updateAdSet: the answer was lost, and reading back shows that the request took no effect: it can be"
+                " sent again (updateAdSet: the server failed (HTTP 500, sp_trace_id a-trace)) (HTTP 500, sp_trace_id"
+                " a-trace)"
+            )
     assert isinstance(events[-1], CallSucceeded if found else CallFailed)
 
 

@@ -5,19 +5,81 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 
 import anyio
+import msgspec
 import pytest
 from support import calls
 from support.raw_server import Connection, RawServer, answer, reset, stall
 
-from spotify_ads_async import ConfigurationError, OutcomeUnknown, ServerError
-from spotify_ads_async.events import CallFailed, CallSucceeded, Event, Listener, RequestLost, RequestSent
+from spotify_ads_async import ConfigurationError, Governor, Limit, OutcomeUnknown, ServerError
+from spotify_ads_async.errors import may_have_left
+from spotify_ads_async.events import (
+    CallFailed,
+    CallSucceeded,
+    Event,
+    Listener,
+    RequestAnswered,
+    RequestLost,
+    RequestRetried,
+    RequestSent,
+)
 from spotify_ads_async.models import CampaignDraftPublish, PublishAction
 from spotify_ads_async.operations import PUBLISH_CAMPAIGN_DRAFT
+
+
+def timeless(event: Event) -> Event:
+    """An event with nought for what is measured, once that was seen to be a time within this test."""
+    measured = {name for name in ("seconds", "waited", "delay") if hasattr(event, name)}
+    assert all(0.0 <= getattr(event, name) < 60.0 for name in measured)
+    return msgspec.structs.replace(event, **dict.fromkeys(measured, 0.0))
+
+
+async def test_a_call_is_told_and_logged_attempt_by_attempt(caplog: pytest.LogCaptureFixture) -> None:
+    heard: list[Event] = []
+    caplog.set_level(logging.DEBUG, "spotify_ads_async")
+    busy = answer(503, {"messages": ["busy"], "sp-trace-id": "a-trace"})
+    async with (
+        RawServer(otherwise=answer(200, {}), script=[busy, reset]) as server,
+        calls.client(server.base_url) as ads,
+    ):
+        ads.subscribe(heard.append)
+        await calls.READ.by(ads)
+    sent = functools.partial(
+        RequestSent,
+        call=heard[0].call,
+        operation="getAdSetById",
+        method="GET",
+        target=f"/ad_accounts/{calls.ACCOUNT}/ad_sets/{calls.THING}",
+        waited=0.0,
+    )
+    about = {"call": heard[0].call, "operation": "getAdSetById"}
+    failed = "getAdSetById: the server failed; the server says: busy (HTTP 503, sp_trace_id a-trace)"
+    lost = heard[5].reason
+    assert [timeless(event) for event in heard] == [
+        sent(attempt=1),
+        RequestAnswered(**about, attempt=1, status=503, seconds=0.0),
+        RequestRetried(**about, attempt=1, delay=0.0, error="ServerError", reason=failed),
+        sent(attempt=2),
+        RequestLost(**about, attempt=2, seconds=0.0, error="ConnectionFailed", left=True),
+        RequestRetried(**about, attempt=2, delay=0.0, error="ConnectionFailed", reason=lost),
+        sent(attempt=3),
+        RequestAnswered(**about, attempt=3, status=200, seconds=0.0),
+        CallSucceeded(**about, attempts=3),
+    ]
+    logged = [re.sub(r"\d\.\d{3} s", "0 s", record.getMessage()) for record in caplog.records]
+    attempt = f"GET {sent(attempt=1).target} → %s in 0 s, after 0 s of waiting for quota; getAdSetById, attempt %s"
+    assert logged == [
+        attempt % (503, "1, trace a-trace"),
+        f"attempt 1 failed, again in 0 s: {failed}",
+        attempt % ("no answer (ConnectionFailed)", 2),
+        f"attempt 2 failed, again in 0 s: {lost}",
+        attempt % (200, 3),
+    ]
 
 
 def raises(problem: BaseException) -> Callable[[Event], None]:
@@ -125,10 +187,30 @@ async def test_a_write_that_is_cancelled_after_it_left_ends_as_every_other(caplo
     assert isinstance(failed, CallFailed)
     assert (failed.call, failed.attempts, failed.error, failed.in_doubt) == (sent.call, 1, "CancelledError", True)
     (note,) = problem.__notes__
-    assert note.startswith("updateAdSet: the call was given up after its request left: it may have taken effect")
+    assert note == ("updateAdSet: the call was given up after its request left: it may have taken effect, read it back")
     ((name, level, message),) = caplog.record_tuples
     assert (name, level) == ("spotify_ads_async", logging.WARNING)
-    assert note in message
+    assert message == f"{note} (CancelledError)"
+    assert may_have_left(problem)
+
+
+async def test_a_call_that_is_cancelled_while_it_waits_for_quota_has_not_left() -> None:
+    governor = Governor([Limit("client_id", requests=1, window=600.0)], pace="burst")
+    heard: list[Event] = []
+    async with RawServer(otherwise=answer(200, {})) as server, calls.client(server.base_url, governor=governor) as ads:
+        await calls.READ.by(ads)
+        ads.subscribe(heard.append)
+        task = asyncio.create_task(calls.WRITE.by(ads))
+        await anyio.wait_all_tasks_blocked()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+        assert len(server.received) == 1
+    assert not may_have_left(caught.value)
+    assert not hasattr(caught.value, "__notes__")
+    assert not any(isinstance(event, RequestSent | RequestLost) for event in heard)
+    assert isinstance(heard[-1], CallFailed)
+    assert not heard[-1].in_doubt
 
 
 async def test_a_read_that_is_cancelled_leaves_nothing_in_doubt(caplog: pytest.LogCaptureFixture) -> None:

@@ -241,7 +241,17 @@ async def test_hosts_that_are_reached_without_a_proxy(
                     await calls.READ.by(ads)
 
 
-@pytest.mark.parametrize("address", ["http://u:canary@[::1", "http://u:canary@h:99999", "u:canary@h/x", "http://"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://u:canary@[::1",
+        "http://u:canary@h:99999",
+        "u:canary@h/x",
+        "http://",
+        "http://u%3A:canary@h",
+        "u:canary\udcff@h",
+    ],
+)
 def test_a_proxys_address_that_is_none_is_refused_without_being_shown(address: str) -> None:
     with pytest.raises(ConfigurationError, match=r"http://user:password@host:port") as caught:
         TransportOptions(proxy=address).checked()

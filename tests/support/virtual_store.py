@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-import sqlite3
-import weakref
 
 import msgspec
 
 from spotify_ads_async.errors import StoreUnavailable
 from spotify_ads_async.governor import Limit
-from spotify_ads_async.governor.shared.ledger import SCHEMA, Surroundings, exchange
+from spotify_ads_async.governor.shared.ledger import Surroundings, exchange
 from spotify_ads_async.governor.shared.store import Exchange, KeptWindow, Reply, State
 
 TIMEOUT_SECONDS = 1.0
@@ -22,9 +20,7 @@ class VirtualServer:
     """What all links lead to: the ledger, on the clock of the loop."""
 
     def __init__(self, *, ahead_by: float = 0.0) -> None:
-        self.connection = sqlite3.connect(":memory:", isolation_level=None)
-        self.connection.executescript(SCHEMA)
-        weakref.finalize(self, self.connection.close)
+        self.kept: dict[str, State] = {}
         self.reachable = True
         self.run = "1"
         self.up_since = -math.inf
@@ -34,8 +30,7 @@ class VirtualServer:
 
     def lose_data(self, *, restart: bool = True) -> None:
         """Be empty: started anew, or flushed."""
-        self.connection.execute("DELETE FROM tokens")
-        self.connection.execute("DELETE FROM windows")
+        self.kept.clear()
         if restart:
             self.run += "1"
             self.up_since = asyncio.get_running_loop().time()
@@ -48,20 +43,11 @@ class VirtualServer:
 
     def exchange(self, message: Exchange) -> Reply:
         self.exchanges += 1
-        return exchange(self.connection, message, self.surroundings())
+        return exchange(self.kept, message, self.surroundings())
 
     def look(self) -> list[KeptWindow]:
         now = self.surroundings().now
-        found: list[KeptWindow] = []
-        for key, data in self.connection.execute("SELECT key, state FROM windows ORDER BY key").fetchall():
-            dues = [
-                due
-                for (due,) in self.connection.execute(
-                    "SELECT due FROM tokens WHERE key = ? AND due > ? ORDER BY due", (key, now)
-                )
-            ]
-            found.append(KeptWindow(key, msgspec.msgpack.decode(data, type=State), dues, now))
-        return found
+        return [KeptWindow.of(key, state, now) for key, state in sorted(self.kept.items())]
 
 
 class VirtualStore:

@@ -13,7 +13,7 @@ from support.calls import ONCE, client
 
 from spotify_ads_async import AdAccount, InvalidRequest, OutcomeUnknown, RequestRejected
 from spotify_ads_async.emulator import Emulator
-from spotify_ads_async.models import AdSet
+from spotify_ads_async.models import AdSet, DraftValidationError
 from spotify_ads_async.trees import Made, parse
 
 SOON = datetime(2031, 5, 1, tzinfo=UTC)
@@ -241,6 +241,26 @@ async def test_a_receipt_of_another_account_is_refused(account: AdAccount, tmp_p
     await anyio.Path(receipt).write_bytes(b'{"ad_account_id": "other", "original_id": "a", "key": "k"}\n')
     with pytest.raises(InvalidRequest, match="into another ad account, other"):
         await account.trees.load(file, receipt=receipt, start=SOON)
+
+
+async def test_what_keeps_drafts_from_going_live_is_said_by_each_run_of_an_import(
+    account: AdAccount, tmp_path: Path
+) -> None:
+    await account.trees.export(tmp_path / "account.jsonl")
+
+    async def load() -> dict[str, list[DraftValidationError]]:
+        done = await account.trees.load(
+            tmp_path / "account.jsonl", receipt=tmp_path / "receipt", rename=lambda _: "x", start=SOON
+        )
+        return {one.campaign_id: one.errors for one in done}
+
+    first = await load()
+    assert len(first) == 3
+    assert all(first.values())
+    assert await load() == first
+    for campaign_id in list(first)[1:]:
+        await account.drafts.campaigns.delete(campaign_id)
+    assert await load() == dict(list(first.items())[:1])
 
 
 async def test_an_exported_account_can_be_made_anew(account: AdAccount, tmp_path: Path) -> None:

@@ -297,6 +297,21 @@ async def test_a_list_in_a_workbook(account: AdAccount, tmp_path: Path) -> None:
     book.save(path)
     with pytest.raises(InvalidRequest, match=r"lines 5"):
         await account.audiences.upload_file(path)
+    book.active.delete_rows(5)
+    lookup = book.create_sheet("Lookup")
+    lookup.sheet_state = "hidden"
+    lookup.append(["Gold", "Silver"])
+    book.save(path)
+    assert (await account.audiences.upload_file(path)).identifiers == 2
+    lookup.append(["", "listener3@example.com"])
+    book.save(path)
+    with pytest.raises(InvalidRequest, match=r"sheets that hold something: Sheet, Lookup \(hidden\)"):
+        await account.audiences.upload_file(path)
+    book.remove(book["Sheet"])
+    book.create_sheet("Notes")
+    book.save(path)
+    with pytest.raises(InvalidRequest, match="holds the list in Lookup, which is hidden: show the sheet"):
+        await account.audiences.upload_file(path)
 
 
 @pytest.mark.parametrize(

@@ -332,6 +332,27 @@ async def test_a_file_that_is_no_journal_stays_as_it_is(server: Emulator, accoun
     assert server.statistics().requests == 0
 
 
+async def test_an_asset_that_an_upload_leaves_behind_is_named(
+    server: Emulator, account: AdAccount, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, assets = media(tmp_path, 1000), server.store.account(server.ad_account_id).assets
+    before = {one["id"] for one in assets}
+    server.add_fault("error", operation="uploadAsset", status=400, times=2)
+    with pytest.raises(RequestRejected):
+        await account.assets.upload(path)
+    (left,) = {one["id"] for one in assets} - before
+    with pytest.raises(RequestRejected) as refused:
+        await account.assets.upload(path, journal=False)
+    (unjournalled,) = {one["id"] for one in assets} - before - {left}
+    assert refused.value.__notes__ == [
+        f"asset {unjournalled} was registered, and stays: into='{unjournalled}' goes on with it"
+    ]
+    done = await account.assets.upload(path, name="Another name")
+    assert done.asset.name == "Another name"
+    (said,) = [record.getMessage() for record in caplog.records if record.name == "spotify_ads_async"]
+    assert said.endswith(f"was of another upload, which did not end: its asset {left} stays as it is")
+
+
 async def test_an_asset_that_is_gone_is_registered_anew(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
     path = media(tmp_path, 1000)
     server.add_fault("error", operation="uploadAsset", status=400, times=1)

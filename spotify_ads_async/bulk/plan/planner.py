@@ -286,15 +286,9 @@ class _Planning:
         """Keep in mind what of a row cannot be read."""
         if len(self._doubtful) < _BATCH:
             column, doubt = next(iter(row.doubts.items()))
-            found = Problem(
-                file=self._source.shown,
-                line=row.line,
-                column=column,
-                reason=doubt.reason,
-                entity_id=row.entity_id,
-                place=self._place(row.line, column),
-            )
-            self._doubtful.append(found)
+            about = {"column": column, "reason": doubt.reason, "entity_id": row.entity_id}
+            place = self._place(row.line, column)
+            self._doubtful.append(Problem(file=self._source.shown, line=row.line, place=place, **about))
 
     async def read_base(self, path: Path) -> None:
         """Put what an earlier export said beside the rows."""
@@ -371,12 +365,10 @@ class _Planning:
 
     def _told(self, decided: Decided) -> Decided:
         """A row that was decided; where it is refused, that is a problem of the file, too."""
-        row, refusal, name = decided.row, decided.effect, decided.name
-        if isinstance(refusal, Refusal):
-            column, reason, entity_id = refusal.column, refusal.reason, row.entity_id
-            self._add_problem(
-                Problem(file="", line=row.line, column=column, reason=reason, entity_id=entity_id, name=name)
-            )
+        if isinstance(refusal := decided.effect, Refusal):
+            line, entity_id, name = decided.row.line, decided.row.entity_id, decided.name
+            about = {"column": refusal.column, "reason": refusal.reason, "entity_id": entity_id, "name": name}
+            self._add_problem(Problem(file="", line=line, **about))
         return decided
 
     async def add_selected(self, selection: Selection, items: Sequence[msgspec.Struct]) -> None:

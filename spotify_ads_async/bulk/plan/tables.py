@@ -49,12 +49,13 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """How a file of changes is read.
 
     Attributes:
-        clear: the token that empties a field.
+        clear: the cell that empties a field; a blank keeps it.
         encoding: the encoding of a text, where it should not be found out.
         sheets: the sheets of a workbook to read; every visible one with an id column if left out.
         ignore: headers of columns to leave out.
-        hidden: what to do with hidden rows; they are refused where it is left out.
+        hidden: whether rows that the spreadsheet hides are taken, or left out; where there are such, it must be said.
         zone: the zone of times that name none.
+        leave_out: rows to leave out, by number, place (``ads, row 4``), id or name.
     """
 
     clear: str = CLEAR
@@ -63,6 +64,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     ignore: tuple[str, ...] = ()
     hidden: HiddenRows | None = None
     zone: ZoneInfo | None = None
+    leave_out: tuple[str, ...] = ()
 
 
 class NewRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -91,7 +91,6 @@ class _Undo:
         self._force = force
         self._now = now
         self._rows: dict[str, int] = {}
-        self._drafts = done.header.drafts
 
     async def fill(self, ads: AdsClient) -> None:
         journal = Journal(self._undo)
@@ -134,12 +133,13 @@ class _Undo:
             return Refusal(column="status", reason="was archived, which cannot be undone")
         text = state_of(answer)
         state: dict[str, Any] = msgspec.json.decode(text)
-        if done.outcome is RowOutcome.STAGED and settle(state, done.before, done.after) is not Settled.DONE:
-            return Refusal(
-                reason="is staged in a draft and not live: there is nothing to undo; delete the draft to drop it"
-            )
-        if self._drafts:
-            return Refusal(reason="was published from a draft, which cannot be undone: change it anew to restore it")
+        if done.outcome is RowOutcome.STAGED:
+            if settle(state, done.before, done.after) is not Settled.DONE:
+                return Refusal(
+                    reason="is staged in a draft and not live: there is nothing to undo; delete the draft to drop it"
+                )
+            live = tuple((body, None) for body in done.stored.bodies)  # somebody published it
+            done = msgspec.structs.replace(done, stored=done.stored._replace(answered=live))
         earlier, impossible = self._earlier(done)
         later = {field: value for field, value in done.applied.items() if field in earlier}
         rebased = rebase(self._entity, later, earlier, state)

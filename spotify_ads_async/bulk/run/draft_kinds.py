@@ -15,7 +15,7 @@ from spotify_ads_async.operation import ListOperation, Operation
 from spotify_ads_async.pagination import ListCall
 from spotify_ads_async.pagination.page import Caller
 
-__all__ = ["DRAFT_KINDS", "DraftKind", "campaign_drafts", "drafts_within"]
+__all__ = ["DRAFT_KINDS", "DraftKind", "campaign_drafts", "drafts_within", "made_at"]
 
 
 class DraftKind(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +97,11 @@ async def drafts_within(caller: Caller, ad_account_id: str, kind: DraftKind, ids
         call: ListCall[Any] = ListCall(caller, kind.list, path={"ad_account_id": ad_account_id}, query=query)
         found += [draft async for draft in call]
     return found
+
+
+def made_at(draft: CampaignDraft) -> str:
+    """When the server made a draft, to the second, as text; nothing where it does not say."""
+    return str(draft.created_at or "")[:19]
 
 
 async def campaign_drafts(caller: Caller, ad_account_id: str, campaign_ids: Sequence[str]) -> dict[str, CampaignDraft]:

@@ -6,29 +6,31 @@ drafts and by reading live entities, and a draft is published only at the versio
 
 from __future__ import annotations
 
-import uuid
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 import anyio
 import msgspec
 
-from spotify_ads_async.bulk.entities import AD_SETS, ADS, CAMPAIGNS
+from spotify_ads_async.bulk.entities import AD_SETS, ADS, CAMPAIGNS, Entity
 from spotify_ads_async.bulk.plan.state import state_of
 from spotify_ads_async.bulk.present import Found, read_present
 from spotify_ads_async.bulk.records import Header, RowOutcome, RowWork, Step, StepOutcome, StepState
-from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS, drafts_within
+from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS, campaign_drafts, drafts_within, made_at
 from spotify_ads_async.bulk.run.options import Options
-from spotify_ads_async.bulk.run.outcomes import changes_alone, failure, judged, staged, success
+from spotify_ads_async.bulk.run.outcomes import changes_alone, judged, staged, success
 from spotify_ads_async.bulk.run.publisher import Publisher
 from spotify_ads_async.bulk.run.writer import RunControl, Tell
-from spotify_ads_async.bulk.store.draft_tables import DraftCampaign, StagedRow
+from spotify_ads_async.bulk.store.draft_tables import StagedRow
 from spotify_ads_async.bulk.store.journal import Journal
 from spotify_ads_async.bulk.store.plan_file import PlanFile
 from spotify_ads_async.client import AdsClient
-from spotify_ads_async.core.tasks import some_at_once
 from spotify_ads_async.errors import SpotifyAdsError
+from spotify_ads_async.models import CampaignDraft
 
 __all__ = ["DraftWriter"]
+
+_OCCUPIED = "which would be published too: publish or delete it first"
 
 
 class DraftWriter:
@@ -48,11 +50,13 @@ class DraftWriter:
         self._kind = DRAFT_KINDS[header.entity]
         self._account = {"ad_account_id": header.ad_account_id}
         self._publisher = Publisher(ads, journal, header, options, control)
+        self._turns = defaultdict[str, anyio.Lock](anyio.Lock)
+        """One at a time makes the draft of a campaign."""
 
     async def begin(self, tell: Tell) -> None:
         """Settle every request of an earlier run whose outcome is not known.
 
-        Find the campaigns of the rows, and make their drafts.
+        Find the campaigns of the rows.
         """
         try:
             await self._settle_writes(tell)
@@ -100,44 +104,33 @@ class DraftWriter:
     # ---- where rows belong
 
     async def _prepare(self, tell: Tell) -> None:
-        """Find the campaign of every row, refuse what drafts cannot take, and make the campaigns' drafts."""
+        """Find the campaign of every row, and refuse what drafts cannot take, or what others have drafts of."""
         try:
             await self._locate(tell)
+            begun = await self._journal.read(lambda plan: plan.drafts.undrafted())
+            drafted = await campaign_drafts(self._ads, self._header.ad_account_id, list(begun))
         except SpotifyAdsError as problem:
             self._control.stop(f"the campaigns of the rows could not be read: {problem}")
             return
 
-        async def make(campaign: DraftCampaign) -> None:
-            if not self._control.stopping.is_set():
-                await self._make_campaign_draft(campaign.id, tell)
-
-        campaigns = await self._journal.read(lambda plan: plan.drafts.campaigns())
-        await some_at_once(make, [one for one in campaigns if not one.draft_id])
+        for campaign_id, draft in drafted.items():
+            if begun[campaign_id]:
+                await self._remember(campaign_id, draft)
+                continue
+            outcome = _failed(f"campaign {campaign_id} has a draft already, {_OCCUPIED}")
+            rows = await self._journal.read(lambda plan, one=campaign_id: plan.drafts.rows_of(one))
+            await self._fail([row.step for row in rows if row.step.state is StepState.WAITING], outcome, tell)
 
     async def _locate(self, tell: Tell) -> None:
         works = await self._fitting(tell)
         parents = await self._parents(works)
         campaigns = await self._campaigns_of(parents)
-        occupied = await self._occupied(campaigns.values())
-        for entity_id, work in works.items():
-            campaign_id = campaigns.get(entity_id, "")
-            if not campaign_id:
-                await self._fail(work, f"the {self._entity.name} is not there any more", tell, transient=False)
-            elif campaign_id in occupied:
-                reason = (
-                    f"campaign {campaign_id} has a draft already, which would be published too: publish or delete it"
-                    " first"
-                )
-                await self._fail(work, reason, tell, transient=True)
-        placed = [
-            (work.number, campaigns[one], parents[one])
-            for one, work in works.items()
-            if campaigns.get(one, "") not in {"", *occupied}
-        ]
+        steps = [work.pending[0] for one, work in works.items() if one not in campaigns]
+        await self._fail(steps, _failed(f"the {self._entity.name} is not there any more", transient=False), tell)
 
         def place(plan: PlanFile) -> None:
-            for row, campaign_id, parent_id in placed:
-                plan.drafts.locate(row, campaign_id=campaign_id, parent_id=parent_id)
+            for one, campaign_id in campaigns.items():
+                plan.drafts.locate(works[one].number, campaign_id=campaign_id, parent_id=parents[one])
 
         await self._journal.write(place)
 
@@ -148,9 +141,8 @@ class DraftWriter:
         for work in works:
             without = sorted({field for step in work.steps for field in step.body} - self._kind.fields)
             if without:
-                await self._fail(
-                    work, f"a draft does not hold {', '.join(without)}: change it without drafts", tell, transient=False
-                )
+                reason = f"a draft does not hold {', '.join(without)}: change it without drafts"
+                await self._fail(work.pending[:1], _failed(reason, transient=False), tell)
             else:
                 fitting[work.entity_id] = work
         return fitting
@@ -177,52 +169,25 @@ class DraftWriter:
         await read_present(self._ads, header.kind, header.ad_account_id, list(entity_ids), take)
         return values
 
-    async def _occupied(self, campaign_ids: Iterable[str]) -> set[str]:
-        """Campaigns with a draft that this plan did not make."""
-        ours = {one.id for one in await self._journal.read(lambda plan: plan.drafts.campaigns())}
-        wanted = [one for one in dict.fromkeys(campaign_ids) if one not in ours]
-        return await self._publisher.drafted(wanted)
-
-    async def _fail(self, work: RowWork, reason: str, tell: Tell, *, transient: bool) -> None:
-        outcome = StepOutcome(state=StepState.FAILED, reason=reason, transient=transient)
-        await tell(await self._control.settle(work.pending[0], outcome))
-
-    async def _make_campaign_draft(self, campaign_id: str, tell: Tell) -> None:
-        try:
-            draft = await self._ads.call(
-                DRAFT_KINDS[CAMPAIGNS.plural].make,
-                path={**self._account, CAMPAIGNS.id_column: campaign_id},
-                idempotency_key=self._key(campaign_id),
-            )
-        except SpotifyAdsError as error:
-            for row in await self._journal.read(lambda plan: plan.drafts.rows_of(campaign_id)):
-                if row.step.state is StepState.WAITING:
-                    await tell(
-                        await self._control.settle(row.step, msgspec.structs.replace(failure(error), transient=True))
-                    )
-            return
-        await self._journal.write(lambda plan: plan.drafts.remember_campaign(campaign_id, str(draft.id)))
-
-    def _key(self, entity_id: str) -> str:
-        """The same for every attempt of this plan: a draft is not made twice."""
-        return str(
-            uuid.uuid5(
-                uuid.NAMESPACE_URL,
-                f"{self._header.base_url} {self._header.created_at} {self._header.source} {entity_id}",
-            )
-        )
+    async def _fail(self, steps: Iterable[Step], outcome: StepOutcome, tell: Tell) -> None:
+        for step in steps:
+            await tell(await self._control.settle(step, outcome))
 
     # ---- rows
 
     async def write(self, work: RowWork, step: Step) -> StepOutcome:
-        """Make the draft of a row's entity, unless it is there, and put the row's values into it."""
+        """Make the drafts of a row's campaign and entity, unless they are there, and put the row's values in."""
         row = await self._journal.read(lambda plan: plan.drafts.of_row(step.row))
-        draft_id, text = row.draft_id, ""
-        if self._entity is CAMPAIGNS:
-            draft_id = await self._journal.read(lambda plan: plan.drafts.draft_of_campaign(row.campaign_id))
+        async with self._turns[row.campaign_id]:
+            campaign_draft = await self._draft_of(row.campaign_id)
+        if self._entity is ADS:
+            async with self._turns[row.parent_id]:
+                if row.parent_id not in await self._journal.read(lambda plan: plan.drafts.around(row.campaign_id)):
+                    await self._look_around(AD_SETS, row.parent_id, row.campaign_id)
+        draft_id, text = campaign_draft if self._entity is CAMPAIGNS else row.draft_id, ""
         if not draft_id:
             path = {**self._account, self._entity.id_column: step.entity_id}
-            draft = await self._ads.call(self._kind.make, path=path, idempotency_key=self._key(step.entity_id))
+            draft = await self._ads.call(self._kind.make, path=path)
             draft_id, text = str(draft.id), state_of(draft)
         if draft_id != row.draft_id:
             known = draft_id
@@ -235,8 +200,38 @@ class DraftWriter:
         drafted = msgspec.structs.replace(work, text=text)
         return staged(success(self._entity, drafted, step, state_of(answer)))
 
+    async def _draft_of(self, campaign_id: str) -> str:
+        draft_id = await self._journal.read(lambda plan: plan.drafts.draft_of_campaign(campaign_id))
+        if not draft_id:
+            if self._entity is not CAMPAIGNS:
+                await self._look_around(CAMPAIGNS, campaign_id, campaign_id)
+            await self._journal.write(lambda plan: plan.drafts.begin(campaign_id))
+            path = {**self._account, CAMPAIGNS.id_column: campaign_id}
+            try:
+                draft = await self._ads.call(DRAFT_KINDS[CAMPAIGNS.plural].make, path=path)
+            except SpotifyAdsError as error:
+                if not error.may_have_taken_effect:
+                    await self._journal.write(lambda plan: plan.drafts.forget(campaign_id))
+                raise
+            await self._remember(campaign_id, draft)
+            draft_id = str(draft.id)
+        return draft_id
+
+    async def _look_around(self, entity: Entity, entity_id: str, campaign_id: str) -> None:
+        """Note how the campaign or the ad set of a row is live, whose draft is made and published along with it."""
+        live = await self._ads.call(entity.get, path={**self._account, entity.id_column: entity_id})
+        await self._journal.write(lambda plan: plan.drafts.surround(entity_id, campaign_id, state_of(live)))
+
+    async def _remember(self, campaign_id: str, draft: CampaignDraft) -> None:
+        known = str(draft.id), made_at(draft)
+        await self._journal.write(lambda plan: plan.drafts.remember_campaign(campaign_id, *known))
+
     async def finish(self, tell: Tell) -> None:
         """Validate what is staged, and publish it where that is asked for."""
         await self._publisher.validate_all(tell)
         if self._options.publish and not self._control.stopping.is_set():
             await self._publisher.publish_all(tell)
+
+
+def _failed(reason: str, *, transient: bool = True) -> StepOutcome:
+    return StepOutcome(state=StepState.FAILED, reason=reason, transient=transient)

@@ -23,7 +23,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             back earlier.
         unreachable_after: stop after so many rows in a row that found no network.
         grace: how long rows under way may take to end when the run is stopped, in seconds.
-        retry_failed: also make requests again that the server refused for what they say, or answered and did nothing.
+        retry_failed: also make requests again that the server refused for what they say, or answered and did nothing;
+            stage anew what somebody deleted the draft of; look again at conflicts.
         draft: stage the rows as drafts of the live entities, and validate them campaign by campaign; nothing goes live.
         publish: the same, and then publish every campaign of which all rows are valid.
         survives_power_cut: wait for the disk at every commit. Without it the journal survives the process but not a

@@ -3,19 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
-from spotify_ads_async.bulk.plan.effects import Conflict, Settled, settle
+from spotify_ads_async.bulk.plan.effects import Conflict, Settled, settle, shown
 from spotify_ads_async.bulk.plan.state import edits_between, leaf, writable
 from spotify_ads_async.bulk.records import RowWork, StepOutcome, StepState
 
-__all__ = ["Present", "conflicts_since", "read_back"]
+__all__ = ["Around", "Present", "changed_around", "conflicts_since", "overwritten", "read_back"]
 
 Present: TypeAlias = tuple[RowWork, dict[str, Any]]
 """A row, and its entity as it is live; nothing of one that is gone."""
+
+
+class Around(NamedTuple):
+    """A campaign or an ad set whose draft is published with those of rows: as it was when staged, and as it is live."""
+
+    entity: Entity
+    entity_id: str
+    before: dict[str, Any]
+    now: dict[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.entity.name} “{self.before.get('name') or ''}” ({self.entity_id})"
+
+
+def changed_around(around: Sequence[Around]) -> str:
+    """What somebody changed of what is published along since it was staged, in words; nothing if nobody did."""
+    changed = {
+        str(one): [
+            f"{edit.name} was {shown(_known(edit.before))} and is {shown(_known(edit.after))}"
+            for edit in edits_between(writable(one.entity, one.before), writable(one.entity, one.now))
+        ]
+        for one in around
+    }
+    return "; ".join(f"{name}: {', '.join(edits)}" for name, edits in changed.items() if edits)
+
+
+def overwritten(entity: Entity, work: RowWork, now: dict[str, Any]) -> RowWork:
+    """The row where it is published over what somebody changed: that is part of what it changes, and of its undo."""
+    fields = {edit.path[0] for edit in edits_between(writable(entity, work.state), writable(entity, now))}
+    return msgspec.structs.replace(
+        work,
+        before={name: now.get(name) for name in {*work.after, *fields}},
+        after={**{name: work.state.get(name) for name in fields}, **work.after},
+        text=msgspec.json.encode(now).decode(),
+    )
 
 
 def conflicts_since(entity: Entity, present: Sequence[Present]) -> dict[int, list[Conflict]]:
@@ -29,7 +64,7 @@ def conflicts_since(entity: Entity, present: Sequence[Present]) -> dict[int, lis
                     field=edit.name,
                     planned=_known(edit.before),
                     found=_known(edit.after),
-                    wanted=leaf(work.after, edit.path),
+                    wanted=leaf(work.after, edit.path) if edit.path[0] in work.after else _known(edit.before),
                 )
                 for edit in edits_between(writable(entity, work.state), writable(entity, now))
             ]
@@ -37,12 +72,15 @@ def conflicts_since(entity: Entity, present: Sequence[Present]) -> dict[int, lis
     }
 
 
-def read_back(work: RowWork, now: dict[str, Any]) -> StepOutcome:
-    """What became of a row whose draft is gone."""
+def read_back(work: RowWork, now: dict[str, Any], *, again: bool) -> StepOutcome:
+    """What became of a row whose draft is gone; where it took no effect, it waits to be staged ``again``, or failed."""
     if settle(now, work.before, work.after) is Settled.DONE:
         return StepOutcome(state=StepState.DONE, found={name: now[name] for name in work.after if name in now})
-    reason = "the draft is gone, and its values are not live: somebody deleted it, or changed the values since"
-    return StepOutcome(state=StepState.FAILED, reason=reason)
+    reason = (
+        "the draft is gone, and its values are not live: somebody deleted it, or changed the values since;"
+        " --retry-failed stages it anew"
+    )
+    return StepOutcome(state=StepState.WAITING if again else StepState.FAILED, reason="" if again else reason)
 
 
 def _known(value: Any) -> Any:  # noqa: ANN401 - any JSON

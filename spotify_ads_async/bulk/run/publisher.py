@@ -11,13 +11,12 @@ import anyio
 import msgspec
 
 from spotify_ads_async.bulk.plan.effects import Conflict
-from spotify_ads_async.bulk.plan.state import state_of
-from spotify_ads_async.bulk.present import Found, read_present
-from spotify_ads_async.bulk.records import Header, PlannedRow, RowOutcome, StepOutcome, StepState
-from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS, campaign_drafts
+from spotify_ads_async.bulk.records import Header, StepOutcome, StepState
+from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS
 from spotify_ads_async.bulk.run.options import Options
-from spotify_ads_async.bulk.run.outcomes import compared
-from spotify_ads_async.bulk.run.published import Present, conflicts_since, read_back
+from spotify_ads_async.bulk.run.outcomes import compared, surprises
+from spotify_ads_async.bulk.run.published import changed_around, conflicts_since, overwritten, read_back
+from spotify_ads_async.bulk.run.staged_campaigns import Gone, StagedCampaigns
 from spotify_ads_async.bulk.run.writer import RunControl, Tell
 from spotify_ads_async.bulk.store.draft_tables import CampaignState, DraftCampaign, StagedRow
 from spotify_ads_async.bulk.store.journal import Journal
@@ -30,6 +29,7 @@ from spotify_ads_async.models import DraftValidationError
 __all__ = ["Publisher", "errors_by_row"]
 
 _UNFINISHED = frozenset({StepState.WAITING, StepState.SENT, StepState.UNKNOWN})
+_DRAFTED = frozenset({StepState.STAGED, StepState.SENT, StepState.UNKNOWN})
 
 
 class Publisher:
@@ -38,25 +38,16 @@ class Publisher:
     def __init__(
         self, ads: AdsClient, journal: Journal[PlanFile], header: Header, options: Options, control: RunControl
     ) -> None:
-        self._ads = ads
         self._journal = journal
-        self._header = header
+        self._staged = StagedCampaigns(ads, journal, header)
         self._options = options
         self._control = control
         self._entity = header.kind
         self._entity_type = DRAFT_KINDS[header.entity].entity_type
         self._proven = options.keep_going
+        self._over: dict[str, str] = {}
+        """What publishing overwrites by campaign, of things that no row is about."""
         self._trees = ads.ad_account(header.ad_account_id).trees
-
-    async def drafted(self, campaign_ids: Sequence[str]) -> set[str]:
-        """Those of some campaigns that have a draft."""
-        return set(await campaign_drafts(self._ads, self._header.ad_account_id, campaign_ids))
-
-    async def _campaigns(self, state: CampaignState) -> list[DraftCampaign]:
-        return await self._journal.read(lambda plan: plan.drafts.campaigns(state))
-
-    async def _rows(self, campaign: DraftCampaign) -> list[StagedRow]:
-        return await self._journal.read(lambda plan: plan.drafts.rows_of(campaign.id))
 
     # ---- validating
 
@@ -64,23 +55,24 @@ class Publisher:
         """Validate every campaign whose rows are all staged, or failed."""
 
         async def validate(campaign: DraftCampaign) -> None:
-            rows = await self._rows(campaign)
+            rows = await self._staged.rows(campaign)
             staged = [row for row in rows if row.step.state is StepState.STAGED]
-            if (
-                staged
-                and not any(row.step.state in _UNFINISHED for row in rows)
-                and not self._control.stopping.is_set()
-            ):
+            if not staged or self._control.stopping.is_set():
+                return
+            if any(row.step.state in _UNFINISHED for row in rows):
+                reason = "not validated: another row of its campaign is in conflict, refused, or not settled"
+                await self._staged.conclude(campaign, CampaignState.OPEN, _all(staged, reason), tell)
+            else:
                 await self._validate(campaign, staged, tell)
 
-        await some_at_once(validate, await self._campaigns(CampaignState.OPEN))
+        await some_at_once(validate, await self._staged.in_state(CampaignState.OPEN))
 
     async def _validate(self, campaign: DraftCampaign, rows: Sequence[StagedRow], tell: Tell) -> None:
         try:
             version = await self._trees.version(campaign.draft_id)
             errors = await self._trees.validate(campaign.draft_id, version=version)
         except SpotifyAdsError as problem:
-            await self._conclude(
+            await self._staged.conclude(
                 campaign, CampaignState.OPEN, _all(rows, f"the draft could not be validated: {problem}"), tell
             )
             return
@@ -89,7 +81,7 @@ class Publisher:
             return
         # With what follows, publishing tells what became of the rows.
         silent = self._options.publish
-        await self._conclude(campaign, CampaignState.VALID, _all(rows, ""), None if silent else tell, version)
+        await self._staged.conclude(campaign, CampaignState.VALID, _all(rows, ""), None if silent else tell, version)
 
     async def _refuse(
         self, campaign: DraftCampaign, rows: Sequence[StagedRow], errors: Sequence[DraftValidationError], tell: Tell
@@ -111,7 +103,7 @@ class Publisher:
                 ended[row.step.row] = StepOutcome(
                     state=StepState.FAILED, reason=f"its campaign's draft is not valid: {others}", status=400
                 )
-        await self._conclude(campaign, CampaignState.INVALID, ended, tell)
+        await self._staged.conclude(campaign, CampaignState.INVALID, ended, tell)
 
     # ---- publishing
 
@@ -121,40 +113,40 @@ class Publisher:
         async def publish(campaign: DraftCampaign) -> None:
             if self._control.stopping.is_set():
                 return
-            rows = await self._rows(campaign)
+            rows = await self._staged.rows(campaign)
             staged = [row for row in rows if row.step.state is StepState.STAGED]
             if len(staged) < len(rows):
                 reason = "staged and valid, but not published: another row of its campaign failed"
-                await self._conclude(campaign, CampaignState.VALID, _all(staged, reason), tell, campaign.version)
+                await self._staged.conclude(campaign, CampaignState.VALID, _all(staged, reason), tell, campaign.version)
             else:
                 await self._publish(campaign, rows, tell)
 
-        campaigns = await self._campaigns(CampaignState.VALID)
+        campaigns = await self._staged.in_state(CampaignState.VALID)
         # The first goes alone: what publishing makes of live entities is looked at before the second.
         while campaigns and not self._proven:
             await publish(campaigns.pop(0))
         await some_at_once(publish, campaigns)
 
     async def _publish(self, campaign: DraftCampaign, rows: Sequence[StagedRow], tell: Tell) -> None:
-        if not self._options.force and await self._is_changed(campaign, rows, tell):
+        if await self._is_changed(campaign, rows, tell):
             return
         for _ in range(self._options.attempts):
             try:
                 version = await self._trees.version(campaign.draft_id)
             except SpotifyAdsError as problem:
-                await self._conclude(campaign, CampaignState.OPEN, _all(rows, f"not published: {problem}"), tell)
+                await self._staged.conclude(campaign, CampaignState.OPEN, _all(rows, f"not published: {problem}"), tell)
                 return
             if version != campaign.version:
                 reason = (
                     "not published: somebody changed the campaign's draft since it was validated (version"
                     f" {campaign.version}, now {version}): look at it; resuming validates it again"
                 )
-                await self._conclude(campaign, CampaignState.OPEN, _all(rows, reason), tell)
+                await self._staged.conclude(campaign, CampaignState.OPEN, _all(rows, reason), tell)
                 return
             if await self._attempt(campaign, rows, version, tell):
                 return
         reason = f"not published: the request took no effect {self._options.attempts} times"
-        await self._conclude(campaign, CampaignState.OPEN, _all(rows, reason), tell)
+        await self._staged.conclude(campaign, CampaignState.OPEN, _all(rows, reason), tell)
 
     async def _attempt(self, campaign: DraftCampaign, rows: Sequence[StagedRow], version: int, tell: Tell) -> bool:
         """Publish once; False where it surely took no effect though the answer was lost."""
@@ -163,57 +155,62 @@ class Publisher:
             errors = await self._trees.publish(campaign.draft_id, version=version)
         except SpotifyAdsError as problem:
             if not problem.may_have_taken_effect:
-                await self._conclude(campaign, CampaignState.OPEN, _all(rows, f"not published: {problem}"), tell)
+                await self._staged.conclude(campaign, CampaignState.OPEN, _all(rows, f"not published: {problem}"), tell)
                 return True
             await anyio.sleep(self._options.settle_after)
             return await self._read_back(campaign, rows, tell)
         if errors:
             await self._refuse(campaign, rows, errors, tell)
         else:
-            await self._conclude(campaign, CampaignState.PUBLISHED, await self._compared(rows), tell)
+            await self._staged.conclude(campaign, CampaignState.PUBLISHED, await self._compared(campaign, rows), tell)
         return True
-
-    async def _present(self, rows: Sequence[StagedRow]) -> list[Present]:
-        """The rows of a campaign with the live entities that they are about, nothing of one that is gone.
-
-        Raises:
-            SpotifyAdsError: they cannot be read.
-        """
-        works = await self._journal.read(lambda plan: plan.work([row.step.row for row in rows]))
-        by_id = {work.entity_id: work for work in works}
-        present: list[Present] = []
-
-        async def take(found: Sequence[Found]) -> None:
-            for entity_id, answer in found:
-                present.append((by_id[entity_id], msgspec.json.decode(state_of(answer)) if answer else {}))
-
-        await read_present(self._ads, self._entity, self._header.ad_account_id, list(by_id), take)
-        return present
 
     async def _is_changed(self, campaign: DraftCampaign, rows: Sequence[StagedRow], tell: Tell) -> bool:
         """Hold a campaign back of which somebody changed a live entity since it was staged.
 
-        Publishing would undo that.
+        Publishing would undo that. With ``force`` it does, and rows hold what they overwrite.
         """
         try:
-            conflicts = conflicts_since(self._entity, await self._present(rows))
+            present, around = await self._staged.present(rows), await self._staged.around(campaign)
         except SpotifyAdsError as problem:
-            await self._conclude(campaign, CampaignState.OPEN, _all(rows, f"not published: {problem}"), tell)
+            await self._staged.conclude(campaign, CampaignState.OPEN, _all(rows, f"not published: {problem}"), tell)
             return True
-        if not conflicts:
-            return False
-        await self._conclude(campaign, CampaignState.VALID, _held_back(rows, conflicts), tell, campaign.version)
-        return True
+        conflicts, along = conflicts_since(self._entity, present), changed_around(around)
+        if self._options.force:
+            over = [overwritten(self._entity, work, now) for work, now in present if work.number in conflicts]
 
-    async def _compared(self, rows: Sequence[StagedRow]) -> dict[int, StepOutcome]:
+            def rebuild(plan: PlanFile) -> None:
+                for work in over:
+                    plan.rebuild(work)
+
+            await self._journal.write(rebuild)
+            self._over[campaign.id] = along
+        elif conflicts or along:
+            held = _held_back(rows, conflicts, along)
+            await self._staged.conclude(campaign, CampaignState.VALID, held, tell, campaign.version)
+            return True
+        return False
+
+    async def _compared(self, campaign: DraftCampaign, rows: Sequence[StagedRow]) -> dict[int, StepOutcome]:
         """What publishing made of live entities, against what was staged."""
         ended = _all(rows, "", StepState.DONE)
         try:
-            for work, state in await self._present(rows):
+            for work, state in await self._staged.present(rows):
                 if state:
                     ended[work.number] = outcome = compared(self._entity, work, work.after, state)
                     if outcome.surprises:
                         self._control.surprised(work, outcome)
+            if over := self._over.get(campaign.id):
+                reason = f"published over what somebody changed: {over}"
+                ended = {row: msgspec.structs.replace(one, reason=one.reason or reason) for row, one in ended.items()}
+            elif not self._proven:
+                for one in await self._staged.around(campaign):
+                    if unexpected := surprises(one.entity, one.before, {}, one.now):
+                        self._control.stop(
+                            f"publishing changed more of {one} than was asked: {'; '.join(map(str, unexpected))}. No"
+                            f" other campaign was published after it. If you know why it is right: spotify-ads bulk"
+                            f" resume {self._journal.path} --publish, with --keep-going to pass over the next ones too"
+                        )
         except SpotifyAdsError as problem:
             self._control.stop(f"what publishing made of the campaign could not be read: {problem}")
         self._proven = True
@@ -222,74 +219,59 @@ class Publisher:
     # ---- settling
 
     async def settle_lost(self, tell: Tell) -> None:
-        """Settle what an earlier run was publishing when it ended, and what somebody published or deleted since."""
-        states = (CampaignState.PUBLISHING, CampaignState.OPEN, CampaignState.VALID)
-        campaigns = [one for state in states for one in await self._campaigns(state) if one.draft_id]
+        """Settle what an earlier run was publishing when it ended, and what somebody published or deleted since.
+
+        Raises:
+            SpotifyAdsError: that cannot be read.
+        """
+        campaigns = [one for one in await self._staged.in_state() if one.draft_id]
         if any(one.state is CampaignState.PUBLISHING for one in campaigns):
             await anyio.sleep(self._options.settle_after)
-        drafted = await self.drafted([one.draft_id for one in campaigns])
+        gone = await self._staged.gone(campaigns)
+        if gone:  # a list may be older than what was written a moment ago
+            await anyio.sleep(self._options.settle_after)
+            gone = await self._staged.gone([one for one in campaigns if one.id in gone])
         for campaign in campaigns:
+            await self._settle_read(campaign, gone.get(campaign.id), tell)
+
+    async def _settle_read(self, campaign: DraftCampaign, gone: Gone | None, tell: Tell) -> None:
+        """Settle rows by what is live whose drafts are gone; None where all are there, so nothing was published."""
+        if gone is None:
             if campaign.state is CampaignState.PUBLISHING:
-                await self._read_back(campaign, await self._rows(campaign), tell)
-            elif campaign.draft_id not in drafted:
-                staged = [row for row in await self._rows(campaign) if row.step.state is StepState.STAGED]
-                await self._read_back(campaign, staged, tell)
+                valid = CampaignState.VALID
+                await self._journal.write(lambda plan: plan.drafts.conclude(campaign.id, valid, campaign.version))
+            return
+        rows = await self._staged.rows(campaign) if gone.whole else gone.rows
+        unsettled = [row for row in rows if row.step.state in _DRAFTED]
+        ended = {
+            work.number: read_back(work, state, again=self._options.retry_failed)
+            for work, state in await self._staged.present(unsettled)
+        }
+        state = CampaignState.PUBLISHED if gone.whole else CampaignState.OPEN
+        await self._staged.conclude(campaign, state, ended, tell, gone=gone.rows)
 
     async def _read_back(self, campaign: DraftCampaign, rows: Sequence[StagedRow], tell: Tell) -> bool:
-        """Find out whether a campaign was published: then its draft is gone, and the rows' values are live."""
+        """Find out whether a campaign was published: then its drafts are gone, and the rows' values are live."""
         try:
-            if campaign.draft_id in await self.drafted([campaign.draft_id]):
-                await self._journal.write(
-                    lambda plan: plan.drafts.conclude(campaign.id, CampaignState.VALID, campaign.version)
-                )
-                return False
-            ended = {work.number: read_back(work, state) for work, state in await self._present(rows)}
+            gone = (await self._staged.gone([campaign])).get(campaign.id)
+            await self._settle_read(campaign, gone, tell)
         except SpotifyAdsError as problem:
             # It stays "publishing", so the next run reads back again.
             reason = f"whether it was published could not be read back: {problem}"
-            await self._conclude(campaign, CampaignState.PUBLISHING, _all(rows, reason), tell, campaign.version)
+            await self._staged.conclude(campaign, CampaignState.PUBLISHING, _all(rows, reason), tell, campaign.version)
             return True
-        await self._conclude(campaign, CampaignState.PUBLISHED, ended, tell)
-        return True
-
-    async def _conclude(
-        self,
-        campaign: DraftCampaign,
-        state: CampaignState,
-        ended: Mapping[int, StepOutcome],
-        tell: Tell | None,
-        version: int | None = None,
-    ) -> None:
-        """Write down where a campaign and its rows stand, in one transaction, and tell the rows."""
-        told: list[PlannedRow] = []
-
-        def write(plan: PlanFile) -> None:
-            plan.drafts.conclude(campaign.id, state, version)
-            for row, outcome in ended.items():
-                plan.settle(row, 0, outcome)
-                told.append(plan.row_of(row))
-
-        with anyio.CancelScope(shield=True):
-            await self._journal.write(write)
-        for row in told if tell is not None else []:
-            if tell is not None and (row.outcome is not RowOutcome.WAITING or row.reason):
-                await tell(row)
+        return gone is not None
 
 
-def _held_back(rows: Sequence[StagedRow], conflicts: Mapping[int, Sequence[Conflict]]) -> dict[int, StepOutcome]:
-    reasons = {number: "; ".join(map(str, found)) for number, found in conflicts.items()}
-    return {
-        row.step.row: StepOutcome(
-            state=StepState.STAGED,
-            reason=(
-                f"not published: somebody changed it since it was staged: {reasons[row.step.row]}; --force"
-                " publishes it all the same"
-                if row.step.row in reasons
-                else "not published: somebody changed another row of its campaign since it was staged"
-            ),
-        )
-        for row in rows
-    }
+def _held_back(
+    rows: Sequence[StagedRow], conflicts: Mapping[int, Sequence[Conflict]], along: str
+) -> dict[int, StepOutcome]:
+    def reason(row: int) -> str:
+        own = [*map(str, conflicts.get(row, ())), *([along] if along else [])]
+        what = f"it since it was staged: {'; '.join(own)}" if own else "another row of its campaign since it was staged"
+        return f"not published: somebody changed {what}; --force publishes it all the same"
+
+    return {row.step.row: StepOutcome(state=StepState.STAGED, reason=reason(row.step.row)) for row in rows}
 
 
 def _all(rows: Sequence[StagedRow], reason: str, state: StepState = StepState.STAGED) -> dict[int, StepOutcome]:

@@ -141,6 +141,8 @@ class Run:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._end_in_time, scope)
                     await self._rows.writer.begin(tell)
+                    if self.header.drafts:  # what is gone may have to be staged anew
+                        self.progress.total = self.progress.ended + await self._journal.read(self._left_over)
                     if not self.stopping.is_set():
                         await self._carry_out_all(outcomes)
                     if not self.stopping.is_set():

@@ -11,7 +11,7 @@ import msgspec
 from spotify_ads_async.bulk.records import Step, StepState
 from spotify_ads_async.bulk.store.schema import decode
 
-__all__ = ["CampaignState", "DraftCampaign", "DraftTables", "StagedRow"]
+__all__ = ["AroundTable", "CampaignState", "DraftCampaign", "DraftTables", "StagedRow"]
 
 
 class CampaignState(enum.StrEnum):
@@ -29,7 +29,7 @@ class CampaignState(enum.StrEnum):
 
 
 class DraftCampaign(msgspec.Struct, frozen=True, kw_only=True):
-    """A campaign with a draft. ``version`` is the one that was validated.
+    """A campaign with a draft. ``version`` is the one that was validated; ``made_at`` is empty where it is not known.
 
     In the plan of a workbook the ``id`` of a new campaign is its number there.
     """
@@ -38,6 +38,7 @@ class DraftCampaign(msgspec.Struct, frozen=True, kw_only=True):
     draft_id: str
     state: CampaignState
     version: int | None = None
+    made_at: str = ""
 
     @property
     def is_new(self) -> bool:
@@ -60,18 +61,31 @@ _STAGED = (
 )
 
 
-class DraftTables:
-    """The tables of drafts in an open plan."""
+class AroundTable:
+    """What is live, and has drafts that are published along with those of a plan."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+
+    def surround(self, entity_id: str, campaign_id: str, state: str) -> None:
+        """Write down how the campaign, or an ad set in it, is live just before its draft is made."""
+        self._connection.execute("INSERT OR REPLACE INTO around VALUES (?, ?, ?)", (entity_id, campaign_id, state))
+
+    def around(self, campaign_id: str) -> dict[str, str]:
+        """What is not in rows and in a campaign's draft, by id: the JSON of each as it was just before."""
+        found = self._connection.execute("SELECT id, state FROM around WHERE campaign_id = ?", (campaign_id,))
+        return dict(found)
+
+
+class DraftTables(AroundTable):
+    """The tables of drafts in an open plan."""
 
     def requeue(self) -> None:
         """Campaigns of which a row is to be staged, or staged again, are to be validated again."""
         self._connection.execute(
             "UPDATE campaign SET state = 'open' WHERE state IN ('valid', 'invalid') AND EXISTS (SELECT 1 FROM draft"
-            " JOIN step ON step.row = draft.row WHERE campaign_id = campaign.id AND step.state IN ('waiting', 'sent',"
-            " 'unknown'))"
+            " JOIN step USING (row) JOIN row ON number = draft.row WHERE campaign_id = campaign.id"
+            " AND decision = 'planned' AND step.state IN ('waiting', 'sent', 'unknown'))"
         )
 
     def unlocated(self) -> list[int]:
@@ -83,16 +97,47 @@ class DraftTables:
             )
         ]
 
+    def undrafted(self) -> dict[str, bool]:
+        """The campaigns of open rows whose draft is not known, and whether this plan was about to make it."""
+        found = self._connection.execute(
+            "SELECT DISTINCT campaign_id, id IS NOT NULL FROM draft JOIN open ON number = draft.row LEFT JOIN campaign"
+            " ON id = campaign_id WHERE coalesce(campaign.draft_id, '') = ''"
+        )
+        return {campaign_id: bool(begun) for campaign_id, begun in found}
+
+    def begin(self, campaign_id: str) -> None:
+        """Write down that a campaign's draft is about to be made."""
+        self._connection.execute("INSERT OR IGNORE INTO campaign (id, state) VALUES (?, 'open')", (campaign_id,))
+
+    def forget(self, campaign_id: str) -> None:
+        """Write down that a campaign's draft is there no more: rows that changed nothing may be staged anew."""
+        self._connection.execute(
+            "DELETE FROM draft WHERE campaign_id = ? AND EXISTS (SELECT 1 FROM step WHERE step.row = draft.row AND"
+            " (state = 'done' OR found IS NOT NULL))",
+            (campaign_id,),
+        )
+        self._connection.execute("UPDATE draft SET draft_id = '' WHERE campaign_id = ?", (campaign_id,))
+        self._connection.execute("DELETE FROM campaign WHERE id = ?", (campaign_id,))
+        self._connection.execute("DELETE FROM around WHERE campaign_id = ?", (campaign_id,))
+
+    def forget_row(self, row: int) -> None:
+        """Write down that a row's draft is there no more, and perhaps what it was in."""
+        self.remember(row, "")
+        self._connection.execute(
+            "DELETE FROM around WHERE id <> campaign_id AND id = (SELECT parent_id FROM draft WHERE row = ?)", (row,)
+        )
+
     def locate(self, row: int, *, campaign_id: str, parent_id: str) -> None:
         """Write down where a row's draft belongs, before anything of it is made."""
-        self._connection.execute("INSERT OR IGNORE INTO campaign (id, state) VALUES (?, 'open')", (campaign_id,))
         self._connection.execute(
             "INSERT INTO draft (row, campaign_id, parent_id) VALUES (?, ?, ?)", (row, campaign_id, parent_id)
         )
 
-    def remember_campaign(self, campaign_id: str, draft_id: str) -> None:
-        """Write down that a campaign's draft is there."""
-        self._connection.execute("UPDATE campaign SET draft_id = ? WHERE id = ?", (draft_id, campaign_id))
+    def remember_campaign(self, campaign_id: str, draft_id: str, made_at: str) -> None:
+        """Write down that a campaign's draft is there, and when it was made."""
+        self._connection.execute(
+            "UPDATE campaign SET draft_id = ?, made_at = ? WHERE id = ?", (draft_id, made_at, campaign_id)
+        )
 
     def remember(self, row: int, draft_id: str) -> None:
         """Write down that a row's draft is there."""
@@ -107,24 +152,22 @@ class DraftTables:
     def campaigns(self, state: CampaignState | None = None) -> list[DraftCampaign]:
         """The campaigns with drafts of this plan, in one state or all."""
         found = self._connection.execute(
-            "SELECT id, draft_id, state, version FROM campaign WHERE ? IS NULL OR state = ?", (state, state)
+            "SELECT id, draft_id, state, version, made_at FROM campaign WHERE ? IS NULL OR state = ?", (state, state)
         )
         return [
-            DraftCampaign(id=one, draft_id=draft, state=CampaignState(now), version=version)
-            for one, draft, now, version in found
+            DraftCampaign(id=one, draft_id=draft, state=CampaignState(now), version=version, made_at=made_at)
+            for one, draft, now, version, made_at in found
         ]
 
     def draft_of_campaign(self, campaign_id: str) -> str:
         """The id of a campaign's draft, empty until it is known."""
-        (draft_id,) = self._connection.execute("SELECT draft_id FROM campaign WHERE id = ?", (campaign_id,)).fetchone()
-        return draft_id
+        found = self._connection.execute("SELECT draft_id FROM campaign WHERE id = ?", (campaign_id,)).fetchone()
+        return found[0] if found else ""
 
     def rows_of(self, campaign_id: str) -> list[StagedRow]:
-        """The requests of a campaign's rows, in input order."""
-        return [
-            _staged(values)
-            for values in self._connection.execute(_STAGED + "WHERE campaign_id = ? ORDER BY step.row", (campaign_id,))
-        ]
+        """The requests of a campaign's rows, in input order, without rows that do not go and have no draft."""
+        chosen = "WHERE campaign_id = ? AND (decision = 'planned' OR draft_id <> '') ORDER BY step.row"
+        return [_staged(values) for values in self._connection.execute(_STAGED + chosen, (campaign_id,))]
 
     def of_row(self, row: int) -> StagedRow:
         """One row's request."""

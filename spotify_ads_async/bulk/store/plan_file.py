@@ -148,9 +148,9 @@ class PlanFile(RunningRows):
         schema.make_durable(self._connection)
         self._connection.execute("INSERT OR REPLACE INTO header VALUES ('ready', 'true')")
 
-    def rows(self, *, batch: int = _BATCH) -> Iterator[PlannedRow]:
+    def rows(self) -> Iterator[PlannedRow]:
         """Every row in input order."""
-        return self._batches("true", batch)
+        return self._batches("true")
 
     def changes(self) -> Iterator[PlannedChange]:
         """What every row comes down to, in input order; what became of it is in :meth:`rows`."""
@@ -165,7 +165,7 @@ class PlanFile(RunningRows):
 
     def noteworthy(self) -> Iterator[PlannedRow]:
         """The rows that there is something to say of, such as why they do not go."""
-        return self._batches("row.reason <> ''", _BATCH)
+        return self._batches("row.reason <> ''")
 
     def unusual_rows(self) -> Iterator[UnusualRow]:
         """The rows that go and have unusual amounts of money."""
@@ -175,10 +175,10 @@ class PlanFile(RunningRows):
         )
         return (UnusualRow(*values) for values in found)
 
-    def _batches(self, condition: str, size: int) -> Iterator[PlannedRow]:
+    def _batches(self, condition: str) -> Iterator[PlannedRow]:
         after = 0
         chosen = f"WHERE row.number > ? AND {condition} ORDER BY row.number LIMIT ?"
-        while found := rows.planned_rows(self._connection, self.path, chosen, (after, size)):
+        while found := rows.planned_rows(self._connection, self.path, chosen, (after, _BATCH)):
             yield from found
             after = found[-1].number
 

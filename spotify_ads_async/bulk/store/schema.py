@@ -14,13 +14,22 @@ import msgspec
 
 from spotify_ads_async.bulk.records import NotAPlan, PlanDamaged, PlanInUse
 
-__all__ = ["create", "decode", "encode", "in_one_sentence", "make_durable", "open_existing", "survive_power_cuts"]
+__all__ = [
+    "AROUND",
+    "create",
+    "decode",
+    "encode",
+    "in_one_sentence",
+    "make_durable",
+    "open_existing",
+    "survive_power_cuts",
+]
 
 _APPLICATION_ID = 0x53414250  # "SABP"
-_FORMAT = 3
+_FORMAT = 4
 _PAGE_SIZE = 8192
 """Bytes, room for the JSON of several entities."""
-_BEFORE_DRAFTS, _BEFORE_STATES = 1, 2
+_BEFORE_DRAFTS, _BEFORE_STATES, _BEFORE_MADE_AT = 1, 2, 3
 
 _SCHEMA = """
 CREATE TABLE header (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -71,12 +80,19 @@ _DRAFTS = """
 CREATE TABLE campaign (
   id TEXT PRIMARY KEY,
   draft_id TEXT NOT NULL DEFAULT '',
+  -- When the server made it: another draft of the same id is somebody else's.
+  made_at TEXT NOT NULL DEFAULT '',
   state TEXT NOT NULL,
   version INTEGER
 ) WITHOUT ROWID;
 CREATE TABLE draft (row INTEGER PRIMARY KEY, campaign_id TEXT NOT NULL, parent_id TEXT NOT NULL,
   draft_id TEXT NOT NULL DEFAULT '');
 CREATE INDEX draft_by_campaign ON draft (campaign_id);
+"""
+
+AROUND = """
+-- What else the campaigns' drafts hold, as it was live when they were made.
+CREATE TABLE IF NOT EXISTS around (id TEXT PRIMARY KEY, campaign_id TEXT NOT NULL, state TEXT NOT NULL) WITHOUT ROWID;
 """
 
 _VIEWS = """
@@ -95,6 +111,8 @@ CREATE VIEW open AS SELECT number, parent FROM row WHERE decision = 'planned'
   AND EXISTS (SELECT 1 FROM step WHERE step.row = number AND state = 'waiting')
   AND NOT EXISTS (SELECT 1 FROM step WHERE step.row = number AND state NOT IN ('waiting', 'done'));
 """
+
+_FROM_BEFORE_MADE_AT = "ALTER TABLE campaign ADD COLUMN made_at TEXT NOT NULL DEFAULT '';"
 
 _FROM_BEFORE_STATES = """
 DROP VIEW IF EXISTS fate;
@@ -136,7 +154,7 @@ def create(path: Path) -> sqlite3.Connection:
         _lock(connection, "MEMORY")
         connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version={_FORMAT}")
-        connection.executescript(f"BEGIN; {_SCHEMA} {_DRAFTS} {_VIEWS} COMMIT;")
+        connection.executescript(f"BEGIN; {_SCHEMA} {_DRAFTS} {AROUND} {_VIEWS} COMMIT;")
     except BaseException:
         connection.close()
         path.unlink(missing_ok=True)
@@ -238,7 +256,7 @@ def _check_format(connection: sqlite3.Connection, path: Path, *, is_complete: bo
     application, version, page_size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names)
     if application != _APPLICATION_ID:
         raise NotAPlan(f"{path} is no plan")
-    if version not in {_BEFORE_DRAFTS, _BEFORE_STATES, _FORMAT}:
+    if version not in {_BEFORE_DRAFTS, _BEFORE_STATES, _BEFORE_MADE_AT, _FORMAT}:
         raise NotAPlan(f"{path} has format {version}, and this version of the program reads format {_FORMAT}")
     if is_complete and path.stat().st_size % page_size:
         raise PlanDamaged(f"{path} is damaged: it was cut off; restore it, or plan again")
@@ -249,8 +267,9 @@ def _upgrade(connection: sqlite3.Connection) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == _FORMAT:
         return
-    drafts = _DRAFTS if version == _BEFORE_DRAFTS else ""
-    connection.executescript(f"BEGIN; {drafts} {_FROM_BEFORE_STATES} {_VIEWS} PRAGMA user_version={_FORMAT}; COMMIT;")
+    drafts = _DRAFTS if version == _BEFORE_DRAFTS else _FROM_BEFORE_MADE_AT
+    states = "" if version == _BEFORE_MADE_AT else f"{_FROM_BEFORE_STATES} {_VIEWS}"
+    connection.executescript(f"BEGIN; {drafts} {AROUND} {states} PRAGMA user_version={_FORMAT}; COMMIT;")
 
 
 def _lock(connection: sqlite3.Connection, journal: Literal["MEMORY", "WAL"]) -> None:

@@ -10,6 +10,7 @@ import anyio
 import msgspec
 
 from spotify_ads_async.bulk.run.draft_kinds import campaign_drafts
+from spotify_ads_async.bulk.run.published import changed_around
 from spotify_ads_async.bulk.store.draft_tables import CampaignState, DraftCampaign
 from spotify_ads_async.bulk.workbook.elsewhere import look_elsewhere
 from spotify_ads_async.bulk.workbook.records import NewItem, NewState
@@ -53,6 +54,7 @@ class Publishing:
         campaigns = [one for one in self._work.campaigns.values() if not one.is_new and not one.draft_id]
         ids = [one.id for one in campaigns]
         occupied = await campaign_drafts(self._work.ads, self._work.header.ad_account_id, ids)
+        await self._work.note_live(set(ids) - occupied.keys())
         for campaign in campaigns:
             if campaign.id in occupied:
                 reason = (
@@ -67,6 +69,8 @@ class Publishing:
         """Find out what became of the drafts of an earlier run: of publishing that it began, and in other hands."""
         if not self._work.began_before:
             return
+        if self._in_state(CampaignState.PUBLISHING):  # it may have left a moment ago
+            await anyio.sleep(self._work.options.settle_after)
         try:
             await self._look_elsewhere(self._work.campaigns.values())
         except SpotifyAdsError as problem:
@@ -165,6 +169,16 @@ class Publishing:
             reason = f"not published: somebody put {shown} into the draft, which --force publishes, too"
             await self._hold(campaign, reason, CampaignState.VALID)
             return
+        if not self._work.options.force:
+            try:
+                changed = changed_around(await self._work.around(campaign.id))
+            except SpotifyAdsError as problem:
+                await self._hold(campaign, f"not published: {problem}", CampaignState.VALID)
+                return
+            if changed:
+                reason = f"not published, which would put back what somebody changed: {changed}; --force publishes it"
+                await self._hold(campaign, reason, CampaignState.VALID)
+                return
         if version is None or version != campaign.version:
             reason = "not published: somebody changed the draft since it was validated; resuming validates it again"
             await self._hold(campaign, reason)

@@ -15,11 +15,13 @@ import msgspec
 from spotify_ads_async.bulk.records import PlannedRow, RowOutcome, WrongPlan
 from spotify_ads_async.bulk.run.options import Options, Progress
 from spotify_ads_async.bulk.run.runner import Run
+from spotify_ads_async.bulk.store.plan_file import PlanFile
 from spotify_ads_async.bulk.workbook.elsewhere import require_free_names
 from spotify_ads_async.bulk.workbook.making import Making
 from spotify_ads_async.bulk.workbook.publishing import Publishing
 from spotify_ads_async.bulk.workbook.records import NewItem
 from spotify_ads_async.bulk.workbook.store import WorkbookPlan
+from spotify_ads_async.bulk.workbook.turns import turn
 from spotify_ads_async.bulk.workbook.undoing import remove
 from spotify_ads_async.bulk.workbook.work import Work
 from spotify_ads_async.client import AdsClient
@@ -42,7 +44,8 @@ class WorkbookRun:
 
     Raises (on entering):
         FileNotFoundError, NotAPlan, PlanInUse: see :meth:`WorkbookPlan.open`.
-        WrongPlan: the plan is unfinished, was made for another address, or has begun before, or a name of it is taken.
+        WrongPlan: the plan is unfinished, was made for another address, or has begun before, a name of it is taken, or
+            another run makes the same new things at this moment.
     """
 
     def __init__(self, ads: AdsClient, path: Path, options: Options, *, resumes: bool) -> None:
@@ -52,17 +55,21 @@ class WorkbookRun:
         self._resumes = resumes
         self._stopping = anyio.Event()
         self._part: Run | None = None
+        self._held = contextlib.ExitStack()
         self.progress = Progress()
         """Where the run stands, changed in place."""
 
     async def __aenter__(self) -> Self:
         self._plan = await anyio.to_thread.run_sync(WorkbookPlan.open, self._path)
+        self._held.callback(self._plan.close)
         try:
             self.header = self._plan.header
             self._check()
-            if not self._plan.begun() and not self._options.is_fresh:
-                items = await anyio.to_thread.run_sync(self._plan.items)
-                await require_free_names(self._ads, self.header.ad_account_id, items)
+            if items := await anyio.to_thread.run_sync(self._plan.items):
+                taken = turn(self.header, items, self._path)
+                others_ended = await anyio.to_thread.run_sync(self._held.enter_context, taken)
+                if not self._plan.begun() and (others_ended or not self._options.is_fresh):
+                    await require_free_names(self._ads, self.header.ad_account_id, items)
             self._parts = [part for _, part in self._plan.parts()]
             self._sender, self._outcomes = anyio.create_memory_object_stream[NewItem | PlannedRow](
                 self._options.concurrency
@@ -82,7 +89,7 @@ class WorkbookRun:
             self._tasks = anyio.create_task_group()
             await self._tasks.__aenter__()
         except BaseException:
-            self._plan.close()
+            self._held.close()
             raise
         self._tasks.start_soon(self._work)
         return self
@@ -96,7 +103,7 @@ class WorkbookRun:
         try:
             await leave(self._tasks, kind, error, trace)
         finally:
-            self._plan.close()
+            self._held.close()
 
     _done = False
 
@@ -129,9 +136,10 @@ class WorkbookRun:
             with anyio.CancelScope() as scope:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._end_in_time, scope)
+                    # Drafts of what is live are made of what it was changed to: publishing would put it back else.
+                    await self._change_everything()
                     if self._jobs.items:
                         await self._make_everything()
-                    await self._change_everything()
                     if self.header.undo_of and not self._stopping.is_set():
                         await self._remove_everything()
                     tasks.cancel_scope.cancel()
@@ -147,7 +155,10 @@ class WorkbookRun:
         for path in self._parts:
             if self._stopping.is_set():
                 return
-            self._part = part = Run(self._ads, path, self._options, resumes=self._resumes)
+            options = self._options
+            if options.stages and await anyio.to_thread.run_sync(_is_live, path):
+                options = msgspec.structs.replace(options, draft=False, publish=False)
+            self._part = part = Run(self._ads, path, options, resumes=self._resumes)
             async with part:
                 base = msgspec.structs.replace(self.progress)
                 self.progress.total = base.total + part.progress.total
@@ -187,3 +198,9 @@ class WorkbookRun:
         await remove(
             self._ads, Path(self.header.undo_of), archive=self.header.archive, force=self._options.force, tell=tell
         )
+
+
+def _is_live(path: Path) -> bool:
+    """Whether the plan of changes has begun without drafts, to which it keeps."""
+    with PlanFile.open(path) as plan:
+        return plan.begun() and not plan.header.drafts

@@ -18,7 +18,8 @@ from typing import Any, Self
 import msgspec
 
 from spotify_ads_async.bulk.records import NotAPlan, PlanInUse
-from spotify_ads_async.bulk.store.draft_tables import CampaignState, DraftCampaign
+from spotify_ads_async.bulk.store import schema
+from spotify_ads_async.bulk.store.draft_tables import AroundTable, CampaignState, DraftCampaign
 from spotify_ads_async.bulk.workbook.records import MediaItem, NewItem, WorkbookHeader
 
 __all__ = ["WorkbookPlan", "is_workbook_plan", "write_plan"]
@@ -74,6 +75,8 @@ class WorkbookPlan:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self.path = path
+        self.live = AroundTable(connection)
+        """The live campaigns and ad sets that new things are put into."""
 
     @classmethod
     def create(cls, path: Path, header: WorkbookHeader) -> Self:
@@ -86,7 +89,7 @@ class WorkbookPlan:
         connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
         connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version={_FORMAT}")
-        connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+        connection.executescript(f"BEGIN; {_SCHEMA} {schema.AROUND} COMMIT;")
         plan = cls(connection, path)
         plan._lock()
         plan.write_header(header)
@@ -110,6 +113,7 @@ class WorkbookPlan:
         try:
             _check_format(connection, path)
             plan._lock()
+            connection.execute(schema.AROUND)
         except sqlite3.DatabaseError as problem:
             connection.close()
             if problem.sqlite_errorcode in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 import anyio
 import msgspec
 
+from spotify_ads_async.bulk.entities import AD_SETS, ADS, CAMPAIGNS
+from spotify_ads_async.bulk.plan.state import state_of
+from spotify_ads_async.bulk.present import Found, read_present
 from spotify_ads_async.bulk.records import RowOutcome
 from spotify_ads_async.bulk.run.options import Options, Progress
+from spotify_ads_async.bulk.run.published import Around
+from spotify_ads_async.bulk.run.staged_campaigns import read_around
 from spotify_ads_async.bulk.store.draft_tables import DraftCampaign
 from spotify_ads_async.bulk.store.journal import Journal
 from spotify_ads_async.bulk.workbook.records import NewItem, NewState
@@ -109,6 +114,37 @@ class Work:
             else:
                 self.progress.done += 1
             await self._send(item)
+
+    async def note_live(self, campaigns: Collection[str]) -> None:
+        """Write down how live campaigns are, and ad sets in them, just before something is put into them.
+
+        Raises:
+            SpotifyAdsError: they cannot be read.
+        """
+        within = {one: one for one in campaigns}
+        ad_sets = {one.parent_id: one.campaign for one in self.items.values() if one.plural == ADS.plural}
+
+        async def take(found: Sequence[Found]) -> None:
+            states = {one: state_of(answer) for one, answer in found if answer is not None}
+
+            def write(plan: WorkbookPlan) -> None:
+                for one, state in states.items():
+                    plan.live.surround(one, within[one], state)
+
+            await self._journal.write(write)
+
+        await read_present(self.ads, CAMPAIGNS, self.header.ad_account_id, list(within), take)
+        within = {one: campaign for one, campaign in ad_sets.items() if one and campaign in campaigns}
+        await read_present(self.ads, AD_SETS, self.header.ad_account_id, list(within), take)
+
+    async def around(self, campaign_id: str) -> list[Around]:
+        """What is live and published along with a campaign's draft.
+
+        Raises:
+            SpotifyAdsError: it cannot be read.
+        """
+        before = await self._journal.read(lambda plan: plan.live.around(campaign_id))
+        return await read_around(self.ads, self.header.ad_account_id, campaign_id, before)
 
     def stop_if_refused(self, problem: Exception) -> None:
         """Begin nothing new where the credentials were refused: every other request would be, too."""

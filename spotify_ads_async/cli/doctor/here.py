@@ -12,14 +12,14 @@ from urllib.parse import unquote, urlsplit
 
 import anyio
 import anyio.to_thread
-import platformdirs
 
-from spotify_ads_async.auth.homes import config_folder
+from spotify_ads_async.auth.homes import config_folder, state_folder
 from spotify_ads_async.cli.connect import environment, signed_in
 from spotify_ads_async.cli.doctor.examination import Examination, Finding
 from spotify_ads_async.cli.origins import PREFIX, VARIABLES, origins, settings_in_force
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor.shared import open_store
+from spotify_ads_async.private_files import require_writable
 from spotify_ads_async.settings import Settings
 
 __all__ = ["check_configuration", "check_folders", "check_sign_in", "check_store", "check_versions"]
@@ -57,7 +57,7 @@ async def check_configuration(examination: Examination) -> AsyncIterator[Finding
             text = f"nothing reads {PREFIX}{name}"
             yield Finding.note("configuration", text, f"did you mean {PREFIX}{near[0]}?" if near else "take it away")
     try:
-        examination.facts["settings"] = environment()
+        examination.facts["settings"] = await environment()
     except ConfigurationError as problem:
         yield Finding.problem("configuration", str(problem), "correct it where it is set: " + "; ".join(_told()))
         return
@@ -71,7 +71,7 @@ def _told() -> list[str]:
 
 async def check_folders(_examination: Examination) -> AsyncIterator[Finding]:
     """Whether what must be kept can be kept."""
-    folders = {"settings and sign-ins": config_folder(), "windows": platformdirs.user_state_path("spotify-ads")}
+    folders = {"settings and sign-ins": config_folder(), "windows": state_folder()}
     fine: list[str] = []
     for what, folder in folders.items():
         reason = await anyio.to_thread.run_sync(_unwritable, folder)
@@ -89,29 +89,18 @@ async def check_folders(_examination: Examination) -> AsyncIterator[Finding]:
 
 def _unwritable(folder: Path) -> str:
     """Why the folder cannot be written or made, empty where it can. Nothing is made."""
-    if not folder.is_absolute():
+    if folder.is_relative_to(os.devnull):
         return "there is no home"
     there = folder
     while not os.path.lexists(there) and there.parent != there:
         there = there.parent
     if not there.is_dir():
         return f"{there} is no folder"
-    return (
-        ""
-        if os.access(there, os.W_OK | os.X_OK) and _keeps_files(there)
-        else f"no permission for {there}, or a read-only file system"
-    )
-
-
-def _keeps_files(folder: Path) -> bool:
-    """Whether a file can be made: what permissions say is not all, for root and on read-only mounts."""
-    probe = folder / f".spotify-ads-doctor-{os.getpid()}"
     try:
-        probe.touch(exist_ok=False)
-        probe.unlink()
-    except OSError:
-        return False
-    return True
+        require_writable(there)
+    except OSError as problem:
+        return f"{there}: {problem.strerror}"
+    return ""
 
 
 async def check_sign_in(examination: Examination) -> AsyncIterator[Finding]:

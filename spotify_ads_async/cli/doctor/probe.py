@@ -20,6 +20,7 @@ from spotify_ads_async.core.transport import open_session
 from spotify_ads_async.models import ReportEntityType, ReportFieldType, ReportGranularity
 from spotify_ads_async.operations import GET_AGGREGATE_REPORT, GET_BUSINESSES
 from spotify_ads_async.probing import ApiFacts, RateWindow, described_window, probe, save_facts
+from spotify_ads_async.settings import Settings
 
 __all__ = ["probe_api"]
 
@@ -41,9 +42,10 @@ async def probe_api(ad_account: str, *, yes: bool) -> int:
     if not await agreed(question, yes=yes):
         say("nothing was probed")
         return DONE
-    async with connected() as ads:
+    settings = await environment()
+    async with connected(settings) as ads:
         facts = await probe(ads, ad_account)
-    facts = await _with_headers(facts, ad_account)
+    facts = await _with_headers(settings, facts, ad_account)
     file = facts_file()
     try:
         await anyio.to_thread.run_sync(save_facts, facts, file)
@@ -59,11 +61,10 @@ async def probe_api(ad_account: str, *, yes: bool) -> int:
     return DONE
 
 
-async def _with_headers(facts: ApiFacts, ad_account: str) -> ApiFacts:
+async def _with_headers(settings: Settings, facts: ApiFacts, ad_account: str) -> ApiFacts:
     """The facts with what the headers of a few reads describe."""
-    settings = environment()
     credentials = await signed_in(settings)
-    async with connected() as ads, open_session(settings.transport) as http:
+    async with connected(settings) as ads, open_session(settings.transport) as http:
         general = [(await call_by_hand(http, credentials, ads, GET_BUSINESSES))[1] for _ in range(_ROUNDS)]
         path = {"ad_account_id": ad_account}
         reports = [

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
@@ -38,6 +37,7 @@ from spotify_ads_async.errors import (
 from spotify_ads_async.governor import Governor
 from spotify_ads_async.models import ReportEntityType, ReportFieldType, ReportGranularity
 from spotify_ads_async.network.problems import explained_proxy_error, what_to_do_about
+from spotify_ads_async.network.ratelimit_headers import http_date, rate_headers
 from spotify_ads_async.operation import Operation
 from spotify_ads_async.operations import GET_BUSINESSES
 from spotify_ads_async.settings import Settings
@@ -141,16 +141,15 @@ def _why(problem: BaseException) -> str:
 async def check_clock(examination: Examination) -> AsyncIterator[Finding]:
     """Whether the server's clock and ours agree."""
     text, now = examination.facts.get("date", (None, None))
-    try:
-        there = parsedate_to_datetime(text)
-    except (TypeError, ValueError):
+    there = http_date(text or "")
+    if there is None:
         yield Finding.note(
             "clock", "the server does not say what time it is", "compare this machine's clock with another one's"
         )
         return
-    apart = (now - there).total_seconds()
-    words = f"this machine's clock is {abs(apart):.0f} s {'ahead of' if apart > 0 else 'behind'} the server's"
-    if abs(apart) > _CLOCK_SECONDS:
+    seconds = (now - there).total_seconds()
+    words = f"this machine's clock is {abs(seconds):.0f} s {'ahead of' if seconds > 0 else 'behind'} the server's"
+    if abs(seconds) > _CLOCK_SECONDS:
         remedy = (
             "set this machine's clock (timedatectl set-ntp true): reports end at another hour, and starts of flights"
             " are refused"
@@ -231,7 +230,7 @@ async def call_by_hand(
                 operation.method, url, headers=headers, allow_redirects=False, timeout=_TIMEOUT
             ) as answer:
                 admission.answered(status=answer.status, headers=answer.headers)
-                return answer.status, dict(answer.headers), wire.masked(await answer.content.read(_LARGEST_BODY), token)
+                return answer.status, answer.headers, wire.masked(await answer.content.read(_LARGEST_BODY), token)
     except (aiohttp.ClientError, TimeoutError) as problem:
         reason = type(problem).__name__
     raise ConnectionFailed(f"the API broke off: {reason}", operation=operation.id)
@@ -303,18 +302,20 @@ async def check_limits(examination: Examination) -> AsyncIterator[Finding]:
     """Whether the limits that the server speaks of are those that are kept."""
     settings: Settings = examination.facts["settings"]
     headers: Mapping[str, str] = examination.facts.get("headers", {})
-    told = {name.lower(): value for name, value in headers.items() if name.lower().startswith("x-ratelimit-")}
+    told = rate_headers(headers)
     kept = ", ".join(f"{one.name}={one.requests}/{one.window:g}" for one in settings.limits) or "none"
-    most = told.get("x-ratelimit-limit", "")
-    if not most.isdigit():
+    if told.limit is None:
         yield Finding.ok("limits", f"kept: {kept}; the answers' headers speak of none")
         return
-    said = f"the answers' headers speak of {most} requests, {told.get('x-ratelimit-remaining', '?')} of them left"
-    if any(limit.requests == int(most) for limit in settings.limits):
+    left = "?" if told.remaining is None else told.remaining
+    said = f"the answers' headers speak of {told.limit} requests, {left} of them left"
+    if any(limit.requests == told.limit for limit in settings.limits):
         yield Finding.ok("limits", f"kept: {kept}; {said}")
     else:
         remedy = "set SPOTIFY_ADS_LIMITS to what your app is given, as in client_id=1500/30,ip=500/10,reporting=150/30"
-        yield Finding.problem("limits", f"{said}, and no limit that is kept is of {most} requests: {kept}", remedy)
+        yield Finding.problem(
+            "limits", f"{said}, and no limit that is kept is of {told.limit} requests: {kept}", remedy
+        )
 
 
 async def check_api(examination: Examination) -> AsyncIterator[Finding]:

@@ -31,12 +31,13 @@ __all__ = [
 Entry = dict[str, Any]
 _NAMES: Mapping[str, Any] = msgspec.json.decode(Path(__file__).with_suffix(".json").read_bytes())
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_ID_LENGTH = 22
 
 
-def _base62(name: str, length: int = 22) -> str:
+def _base62(name: str) -> str:
     """An id in the form that content has, the same again for the same name."""
-    number, digits = int.from_bytes(name.encode(), "big") * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 62**length, ""
-    for _ in range(length):
+    number, digits = int.from_bytes(name.encode(), "big") * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 62**_ID_LENGTH, ""
+    for _ in range(_ID_LENGTH):
         number, digit = divmod(number, 62)
         digits += _DIGITS[digit]
     return digits

@@ -54,13 +54,13 @@ def operation_shape(operation: str) -> OperationShape:
     given = _operations().get(operation, _UNDOCUMENTED)
     parameters = [_followed(one) for one in given.get("parameters", ())]
     body = given.get("requestBody", {}).get("content", {})
-    ((media_type, media),) = body.items() or [("", None)]
+    media_type, media = next(iter(body.items()), ("", None))
     return OperationShape(
         path=_in_place(parameters, "path"),
         query=_in_place(parameters, "query"),
         body=_shape(media["schema"]) if media else None,
         multipart=media_type == "multipart/form-data",
-        statuses=frozenset(int(status) for status in given["responses"]),
+        statuses=frozenset(int(status) for status in given["responses"] if status.isdigit()),
     )
 
 

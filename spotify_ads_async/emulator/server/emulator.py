@@ -31,7 +31,7 @@ from spotify_ads_async.emulator.server.latency import Latency, LatencyLike
 from spotify_ads_async.emulator.server.oauth import TokenBook
 from spotify_ads_async.emulator.server.quota import Algorithm, QuotaBook
 from spotify_ads_async.emulator.server.statistics import Statistics
-from spotify_ads_async.governor.limits import PUBLISHED_LIMITS, Limit, checked_limits
+from spotify_ads_async.limits import PUBLISHED_LIMITS, Limit, checked_limits
 
 __all__ = ["Emulator"]
 

@@ -14,7 +14,7 @@ from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
-from spotify_ads_async.governor.limits import Limit
+from spotify_ads_async.limits import Limit
 
 __all__ = ["ALGORITHMS", "Algorithm", "QuotaBook", "QuotaDecision"]
 

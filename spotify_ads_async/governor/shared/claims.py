@@ -13,11 +13,11 @@ from typing import Literal
 from spotify_ads_async.errors import StoreUnavailable
 from spotify_ads_async.governor.adaptive import AdaptiveLimits
 from spotify_ads_async.governor.events import StoreLost, StoreRegained
-from spotify_ads_async.governor.limits import Limit
 from spotify_ads_async.governor.shared.conversation import Conversation
 from spotify_ads_async.governor.shared.store import Store, lift_pauses
 from spotify_ads_async.governor.wait_queue import PendingRequest
 from spotify_ads_async.governor.window import Window
+from spotify_ads_async.limits import Limit
 
 __all__ = ["Claims", "OnStoreFailure"]
 
@@ -41,8 +41,8 @@ class Claims:
         self._wake = asyncio.Event()
         self._closing = False
         self._forked()
-        scheduler = self._scheduler
-        scheduler.on_starved, scheduler.on_fork, scheduler.on_refusal = self._starved, self._forked, self._refused
+        self._scheduler.on_starved, self._scheduler.on_fork = self._starved, self._forked
+        self._scheduler.on_refusal = self._refused
 
     def _forked(self) -> None:
         self._task: asyncio.Task[None] | None = None
@@ -138,13 +138,16 @@ class Claims:
                 self._conversation.unanswered(said)
                 if not isinstance(problem, StoreUnavailable):
                     raise
-                if last_try or self._now() - said.asked_at > self._conversation.lease / 12:
-                    self._store_lost(problem)
-                    return
+                if not last_try and self._now() - said.asked_at <= self._conversation.lease / 12:
+                    continue
+                self._store_lost(problem)
             else:
-                self._store_answered()
+                if (away := self.away_for) is not None:
+                    self._away_since = self._problem = None
+                    logger.warning("%s answers again after %.1f s", self.store.name, away)
+                    self._scheduler.listeners.emit(StoreRegained(store=self.store.name, away=away))
                 self._conversation.take_in(said, reply, self.store.name)
-                return
+            return
 
     def _store_lost(self, problem: StoreUnavailable) -> None:
         now = self._now()
@@ -156,12 +159,6 @@ class Claims:
             self._scheduler.listeners.emit(lost)
         if self._on_failure == "fail":
             self._scheduler.refuse_everybody(lambda: _lost(problem))
-
-    def _store_answered(self) -> None:
-        if (away := self.away_for) is not None:
-            self._away_since = self._problem = None
-            logger.warning("%s answers again after %.1f s", self.store.name, away)
-            self._scheduler.listeners.emit(StoreRegained(store=self.store.name, away=away))
 
     async def _goodbye(self) -> None:
         """The last exchange: the store hears of everything that is over."""

@@ -11,19 +11,21 @@ import math
 import os
 import socket
 import uuid
+from collections import deque
 from typing import NamedTuple
 
 from spotify_ads_async.governor.adaptive import AdaptiveLimits
 from spotify_ads_async.governor.grants import Ended, Grant, Grants, Outlook, Pause, awake
-from spotify_ads_async.governor.limits import Limit, lease_seconds
 from spotify_ads_async.governor.shared.store import Claim, Exchange, Owner, Reply, WindowReport
 from spotify_ads_async.governor.wait_queue import Flow, PendingRequest
 from spotify_ads_async.governor.window import Window
+from spotify_ads_async.limits import Limit
 
-__all__ = ["Conversation"]
+__all__ = ["Conversation", "lease_seconds"]
 
 logger = logging.getLogger("spotify_ads_async")
 
+_SHORTEST_LEASE_SECONDS, _LONGEST_LEASE_SECONDS, _LEASE_SHARE = 1.2, 6.0, 0.6
 _POLL_SECONDS, _POLL_SHARE = 0.2, 0.1
 _TRIPS_AHEAD = 1.5
 _MOST_FLOWS_IN_A_MESSAGE = 64
@@ -59,8 +61,8 @@ class Conversation:
 
     def begin_anew(self) -> None:
         """This process is one of its own: nothing that a parent claimed belongs to it."""
-        for grants in self._flows.values():
-            grants.forget()
+        for flow in self._flows:
+            flow.grants = Grants(self.now)
         self._flows = {}
         self.news: set[Window] = set()
         self._doubts: list[PendingRequest] = []
@@ -92,12 +94,7 @@ class Conversation:
 
     def is_busy(self, now: float) -> bool:
         """Whether there is something to tell or to ask, or the store must hear of this process."""
-        return (
-            self._scheduler.queue.length > 0
-            or any(self._flows.values())
-            or bool(self.news)
-            or now < self._matters_until
-        )
+        return bool(self._scheduler.queue.length or self.news or now < self._matters_until or any(self._flows.values()))
 
     def due(self, now: float) -> float:
         """When the store is to be spoken to next, infinite where there is nothing to say any more."""
@@ -113,29 +110,22 @@ class Conversation:
         news, self.news = self.news, set()
         tokens: dict[Window, dict[int, Ended]] = {window: {} for window in news}
         told: list[tuple[Grants, dict[int, Ended]]] = []
+        asking: list[Flow] = []
         for flow, grants in self._flows.items():
-            grants.keep(0 if leaving else flow.waiting)
-            if subject := grants.to_tell(now, self.lease):
-                told.append((grants, subject))
-                for window in flow.windows:
-                    tokens.setdefault(window, {}).update(subject)
-        # Also where grants became void, because the process stood still.
-        asking = [
-            flow
-            for flow, grants in self._flows.items()
-            if not leaving and grants.ask_at <= now and flow.waiting > len(grants.usable)
-        ][:_MOST_FLOWS_IN_A_MESSAGE]
-        for flow in asking:
-            self._flows[flow].ask_at = math.inf  # until the answer, but for whoever comes meanwhile
-        spoken_of = [window for flow in asking for window in flow.windows]
+            told.append((grants, grants.to_tell(0 if leaving else flow.waiting, now, self.lease)))
+            # Also where grants became void, because the process stood still.
+            asks = not leaving and grants.ask_at <= now and flow.waiting > len(grants.usable)
+            if asks and len(asking) < _MOST_FLOWS_IN_A_MESSAGE:
+                asking.append(flow)
+                grants.ask_at = math.inf  # until the answer, but for whoever comes meanwhile
+            elif not told[-1][1]:
+                continue
+            for window in flow.windows:
+                tokens.setdefault(window, {}).update(told[-1][1])
         if leaving or self._last_at <= now - self.lease / 3:
-            spoken_of += [
-                window
-                for window in self._scheduler.windows
-                if window.out or window.waiting or window.outlook.epoch == _NO_EPOCH
-            ]
-        for window in spoken_of:
-            tokens.setdefault(window, {})
+            for window in self._scheduler.windows:
+                if window.out or window.waiting or window.outlook.epoch == _NO_EPOCH:
+                    tokens.setdefault(window, {})
         claims = self._claims(asking, {window: place for place, window in enumerate(tokens)}, now)
         exchange = Exchange(
             owner=self._owner,
@@ -181,12 +171,12 @@ class Conversation:
     def _report(self, window: Window, tokens: dict[int, Ended], now: float, *, news: bool) -> WindowReport:
         """What to tell of one window; of its pause where that is news."""
         window.refresh(now)
-        cycle = window.cycle * (1.0 + _DRIFT)
-        epoch, heard_at = window.outlook.epoch, window.outlook.heard_at
-        left, pause = window.paused_until - now, None
-        if news and left > 0.0:
+        cycle, pause = window.cycle * (1.0 + _DRIFT), None
+        if news and (left := window.paused_until - now) > 0.0:
             asked = max(left, min(window.asked_until - now, 1e9))
-            pause = Pause(_microseconds(left), _microseconds(asked), window.pause_cause or "")
+            pause = Pause(_microseconds(left), _microseconds(asked), window.pause_cause)
+        matters = window.out > 0 or now < window.outlook.heard_at + cycle + self.lease
+        free_in = {number: max(end.ahead, end.counted_by + cycle - now) for number, end in tokens.items()}
         return WindowReport(
             key=window.key,
             capacity=window.limit.requests,
@@ -200,11 +190,9 @@ class Conversation:
                 interactive=window.wanted(now),
                 withheld=max(window.held_back, window.foreign.expected(max(now, window.paused_until))),
             ),
-            epoch=epoch if window.out or now < heard_at + cycle + self.lease else "",
+            epoch=window.outlook.epoch if matters else "",
             late=_microseconds(max(0.0, window.settled[-1] - now)) if window.settled else 0,
-            tokens=[
-                (number, _microseconds(max(end.ahead, end.counted_by + cycle - now))) for number, end in tokens.items()
-            ],
+            tokens=[(number, _microseconds(seconds)) for number, seconds in free_in.items()],
             pause=pause,
             smooth=window.smooth,
         )
@@ -212,30 +200,34 @@ class Conversation:
     def unanswered(self, said: Message) -> None:
         """The message may or may not have arrived: whatever it claimed is unused, and its news is told again."""
         for grants, claim in said.claims:
-            grants.unanswered(range(claim.first, claim.first + claim.count), said.exchange.horizon / 1e6)
+            unused = Ended(ahead=said.exchange.horizon / 1e6)
+            grants.over.update(dict.fromkeys(range(claim.first, claim.first + claim.count), unused))
         self.news |= said.news
         for flow in said.asking:
             self._flows[flow].ask_at = -math.inf
 
     def take_in(self, said: Message, reply: Reply, store: str) -> None:
         """What the store answered: news of its windows, and grants."""
-        now = self.now()
+        now = self._last_at = self.now()
         took = max(now - said.asked_at, awake() - said.awake_at)
         self._trip = took if self._trip == 0.0 else self._trip + (took - self._trip) * 0.2
-        self._last_at = now
         if any(self._flows.values()):
             self.keep_asking()
-        jumped = self._clock_jumped(reply.time, said, store)
+        jumped = self._clock_jumped(reply.time, said)
+        if jumped:
+            logger.warning("the clock of %s was set forward: nothing leaves until what was spent before is over", store)
         for window, heard in zip(said.windows, reply.windows, strict=True):
             heard.epoch = _NO_EPOCH if jumped else heard.epoch
             self._hear(window, heard, now)
         for grants, numbers in said.told:
-            grants.told(numbers)
+            for number in numbers:
+                grants.over.pop(number, None)
         good_for = -math.inf if jumped else self.lease / 2
         use_by, awake_by = said.asked_at + good_for, said.awake_at + good_for
         for (grants, claim), delays in zip(said.claims, reply.grants, strict=True):
             usable_at = [now + delay / 1e6 for delay in delays]
-            grants.add(Grant(at, number, use_by, awake_by) for number, at in enumerate(usable_at, claim.first))
+            granted = [Grant(at, number, use_by, awake_by) for number, at in enumerate(usable_at, claim.first)]
+            grants.usable = deque(sorted([*grants.usable, *granted]))
         for flow in said.asking or self._flows:  # where nobody asked, all windows were heard of
             opens_at = max(max(window.paused_until, window.outlook.next_grant()) for window in flow.windows)
             grants = self._flows[flow]
@@ -245,19 +237,14 @@ class Conversation:
         for request in doubts:
             self._scheduler.refuse_if_hopeless(request)
 
-    def _clock_jumped(self, time: int, said: Message, store: str) -> bool:
+    def _clock_jumped(self, time: int, said: Message) -> bool:
         """Whether the store's clock is further ahead of both of ours than any reply before allowed: it was set."""
         now, at, before = self.now(), time / 1e6, self._heard
+        drift = (now - before[0]) * _DRIFT if before is not None else math.inf
+        known = (before[1] + drift, before[2] + drift) if before is not None else (drift, drift)
         at_most = at - said.asked_at, at - said.awake_at
-        if before is None:
-            self._heard = now, *at_most
-            return False
-        drift = (now - before[0]) * _DRIFT
-        known = before[1] + drift, before[2] + drift
         jumped = min(at - now - known[0], at - awake() - known[1]) > _JUMP_SECONDS
         self._heard = (now, *at_most) if jumped else (now, min(at_most[0], known[0]), min(at_most[1], known[1]))
-        if jumped:
-            logger.warning("the clock of %s was set forward: nothing leaves until what was spent before is over", store)
         return jumped
 
     def _hear(self, window: Window, said: Outlook, now: float) -> None:
@@ -280,3 +267,9 @@ class Conversation:
 def _microseconds(seconds: float) -> int:
     """Rounded up."""
     return math.ceil(seconds * 1e6)
+
+
+def lease_seconds(limits: tuple[Limit, ...]) -> float:
+    """For how long a process's claims on a store hold without a word from it: half to leave, half to be counted."""
+    shortest = min((limit.window for limit in limits), default=_LONGEST_LEASE_SECONDS)
+    return min(_LONGEST_LEASE_SECONDS, max(_SHORTEST_LEASE_SECONDS, shortest * _LEASE_SHARE))

@@ -41,7 +41,7 @@ class Owner(msgspec.Struct, kw_only=True):
     short: bool = False
 
 
-class WindowReport(msgspec.Struct, kw_only=True, omit_defaults=True):
+class WindowReport(msgspec.Struct, omit_defaults=True):
     """What one process says about the window that the store keeps under ``key``.
 
     ``capacity`` tokens in all, each out for ``cycle`` after its answer. ``epoch`` is the set that this process knew,
@@ -70,7 +70,7 @@ class Claim(msgspec.Struct, array_like=True):
     bulk: bool
 
 
-class Exchange(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Exchange(msgspec.Struct, omit_defaults=True):
     """One message of the process ``owner``. Claims are its own for ``lease`` without another message.
 
     They are served in their order, and may be granted tokens that come back within ``horizon``.
@@ -93,13 +93,12 @@ class Reply(msgspec.Struct, kw_only=True):
 
 
 class State(msgspec.Struct):
-    """What the store keeps of a window beside its tokens, of which ``out`` were left. Times are of its clock's ``run``.
+    """What the store keeps of a window; Redis keeps its ``tokens`` apart. Times are of its clock's ``run``.
 
     While bulk requests wait, so many interactive ones have ``overtaken`` them that found no free token either.
     """
 
     epoch: str = ""
-    out: int = 0
     run: str = ""
     now: int = 0
     closed: int = 0
@@ -112,6 +111,7 @@ class State(msgspec.Struct):
     capacity: int = 0
     cycle: int = 0
     owners: dict[str, Owner] = {}
+    tokens: dict[str, int] = {}
 
 
 class KeptWindow(msgspec.Struct, frozen=True):
@@ -121,6 +121,11 @@ class KeptWindow(msgspec.Struct, frozen=True):
     state: State
     dues: list[int]
     now: int
+
+    @classmethod
+    def of(cls, key: str, state: State, now: int) -> KeptWindow:
+        """A window whose state has its tokens."""
+        return cls(key, state, sorted(due for due in state.tokens.values() if due > now), now)
 
 
 class Store(Protocol):
@@ -146,17 +151,15 @@ async def lift_pauses(
 ) -> list[KeptWindow]:
     """End pauses by hand, of one limit, one owner or some keys where they are named; answers what was paused."""
     paused: list[KeptWindow] = []
-    reports: list[WindowReport] = []
     for one in await store.look():
         name, _, _, owner = one.key.split("|", 3)
         named = limit in {None, name} and identity in {None, owner} and (keys is None or one.key in keys)
         if named and one.state.paused > one.now:
             paused.append(one)
-            state = one.state
-            report = WindowReport(key=one.key, capacity=state.capacity, cycle=state.cycle, owner=Owner(), lift=True)
-            reports.append(report)
-    if reports:
-        await store.exchange(Exchange(owner="by hand", lease=0, horizon=0, windows=reports, leaving=True))
+    if paused:
+        nobody = Owner()
+        reports = [WindowReport(one.key, one.state.capacity, one.state.cycle, nobody, lift=True) for one in paused]
+        await store.exchange(Exchange("by hand", lease=0, horizon=0, windows=reports, leaving=True))
     return paused
 
 

@@ -8,21 +8,18 @@ counted each between departure and answer.
 
 from __future__ import annotations
 
-import sqlite3
-
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from support.effort import examples
 from support.windows import Interval, fullest_window_slowly
 
-from spotify_ads_async.governor.shared.ledger import SCHEMA, Surroundings, exchange
-from spotify_ads_async.governor.shared.store import Claim, Exchange, Owner, Reply, WindowReport
+from spotify_ads_async.governor.shared.ledger import Surroundings, exchange
+from spotify_ads_async.governor.shared.store import Claim, Exchange, Owner, Reply, State, WindowReport
 
 SIZES = {"client_id|6||ann": (6, 6_000_000), "ip|2||here": (3, 2_000_000)}
 LEASE = 1_200_000
 HORIZON = 300_000
-TOKENS, WINDOWS = "DELETE FROM tokens", "DELETE FROM windows"
 
 
 class Process:
@@ -84,19 +81,15 @@ class Shared(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 1_000_000_000
-        self.connection = sqlite3.connect(":memory:", isolation_level=None)
-        self.connection.executescript(SCHEMA)
+        self.kept: dict[str, State] = {}
         self.run, self.lost = "1", 0
         self.names = 3
         self.processes = [Process(f"p{number}") for number in range(3)]
         self.counted: list[Interval] = []
         self.open: dict[tuple[str, int], int] = {}
 
-    def teardown(self) -> None:
-        self.connection.close()
-
     def step(self, message: Exchange) -> Reply:
-        return exchange(self.connection, message, Surroundings(self.now, self.run, lost=self.lost))
+        return exchange(self.kept, message, Surroundings(self.now, self.run, lost=self.lost))
 
     @rule(seconds=st.floats(0.0, 0.5) | st.floats(1.5, 2.5) | st.just(6.1))
     def wait(self, seconds: float) -> None:
@@ -198,12 +191,12 @@ class Shared(RuleBasedStateMachine):
     @rule(
         who=st.integers(0, 2),
         restart=st.booleans(),
-        lost=st.sampled_from(((TOKENS, WINDOWS), (TOKENS,), (WINDOWS,))),
+        known=st.booleans(),
         late=st.sampled_from((0, 8_000_000)),
         seconds=st.sampled_from((0.0, 1.5, 7.5)),
     )
-    def lose(self, who: int, restart: bool, lost: tuple[str, ...], late: int, seconds: float) -> None:  # noqa: FBT001 (the same)
-        """FLUSHALL, or a restart with older data or none, or one of a window's two keys is evicted.
+    def lose(self, who: int, restart: bool, known: bool, late: int, seconds: float) -> None:  # noqa: FBT001 (the same)
+        """FLUSHALL, or a restart with older data or none; or it is still ``known`` that there was a set.
 
         It was used to the full just before. Every process tells soon, and none of them has died within a window of it.
         """
@@ -213,8 +206,10 @@ class Shared(RuleBasedStateMachine):
         self.answer(who, 6, late)
         self.ask(who, 0, 0, 0, "heard")
         self.run += "1" * restart
-        for statement in lost:
-            self.connection.execute(statement)
+        for state in self.kept.values():
+            state.run = "another"
+        if not known:
+            self.kept.clear()
         self.lost = self.now
         for _ in range(2):
             self.ask(who, 6, 0, 0, "heard")

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
-import sqlite3
 
 import pytest
 
-from spotify_ads_async.governor.shared.ledger import SCHEMA, Surroundings, exchange
-from spotify_ads_async.governor.shared.store import Claim, Exchange, Owner, WindowReport
+from spotify_ads_async.governor.shared.ledger import Surroundings, exchange
+from spotify_ads_async.governor.shared.store import Claim, Exchange, Owner, State, WindowReport
 
 
-def _claimed(connection: sqlite3.Connection, owner: str, count: int, *, held: int, wanted: int, bulk: bool) -> int:
+def _claimed(kept: dict[str, State], owner: str, count: int, *, held: int, wanted: int, bulk: bool) -> int:
     told = Owner(label=owner, held=held, waiting=count, bulk=count * bulk, interactive=wanted)
     window = WindowReport(key="ip|10||here", capacity=100, cycle=10_000_000, owner=told)
     claims = [Claim([0], held + 1, count, bulk)]
     message = Exchange(owner=owner, lease=6_000_000, horizon=0, windows=[window], claims=claims)
-    return len(exchange(connection, message, Surroundings(1_000_000_000, "run")).grants[0])
+    return len(exchange(kept, message, Surroundings(1_000_000_000, "run")).grants[0])
 
 
 def test_what_the_reserve_keeps_from_bulk_is_kept_from_nobody_else() -> None:
-    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        connection.executescript(SCHEMA)
-        assert _claimed(connection, "calls", 60, held=0, wanted=40, bulk=False) == 60
-        assert _claimed(connection, "bulk", 30, held=0, wanted=0, bulk=True) == 15, "the rest is the reserve"
-        assert _claimed(connection, "calls", 30, held=60, wanted=40, bulk=False) == 25, "and all of it can be used"
+    kept: dict[str, State] = {}
+    assert _claimed(kept, "calls", 60, held=0, wanted=40, bulk=False) == 60
+    assert _claimed(kept, "bulk", 30, held=0, wanted=0, bulk=True) == 15, "the rest is the reserve"
+    assert _claimed(kept, "calls", 30, held=60, wanted=40, bulk=False) == 25, "and all of it can be used"
 
 
 @pytest.mark.parametrize(("callers", "bulks"), [(4, 0), (0, 4), (3, 1), (4, 4)])
@@ -36,24 +33,23 @@ def test_each_process_has_its_part_also_in_bursts(callers: int, bulks: int) -> N
     back_at: dict[str, dict[int, int]] = {name: {} for name in names}
     asks_at = {name: now + 500_000 * name.startswith("bulk") for name in names}
     granted, first = dict.fromkeys(names, 0), 0
-    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        connection.executescript(SCHEMA)
-        while now < 1_060_000_000:
-            name = min(names, key=asks_at.__getitem__)
-            now, bulk, first = asks_at[name], name.startswith("bulk"), first + 400
-            tokens = [(number, max(0, at - now)) for number, at in back_at[name].items()]
-            out = back_at[name] = {number: at for number, at in back_at[name].items() if at > now}
-            told = Owner(held=len(out), waiting=400, bulk=400 * bulk, interactive=400 * (not bulk))
-            window = WindowReport(key="ip|10||here", capacity=capacity, cycle=cycle, owner=told, tokens=tokens)
-            claims = [Claim([0], first, 400, bulk)]
-            message = Exchange(owner=name, lease=6_000_000, horizon=200_000, windows=[window], claims=claims)
-            reply = exchange(connection, message, Surroundings(now, "run"))
-            for number, delay in enumerate(reply.grants[0], first):
-                out[number] = now + delay + rng.randint(20_000, 120_000) + cycle
-            granted[name] += len(reply.grants[0]) if now > 1_020_000_000 else 0
-            heard = reply.windows[0]
-            due = heard.due[0] - 200_000 if heard.due and heard.free == 0 else 0
-            asks_at[name] = now + min(2_000_000, max(200_000, due) + rng.randint(0, 3_000))
+    kept: dict[str, State] = {}
+    while now < 1_060_000_000:
+        name = min(names, key=asks_at.__getitem__)
+        now, bulk, first = asks_at[name], name.startswith("bulk"), first + 400
+        tokens = [(number, max(0, at - now)) for number, at in back_at[name].items()]
+        out = back_at[name] = {number: at for number, at in back_at[name].items() if at > now}
+        told = Owner(held=len(out), waiting=400, bulk=400 * bulk, interactive=400 * (not bulk))
+        window = WindowReport(key="ip|10||here", capacity=capacity, cycle=cycle, owner=told, tokens=tokens)
+        claims = [Claim([0], first, 400, bulk)]
+        message = Exchange(owner=name, lease=6_000_000, horizon=200_000, windows=[window], claims=claims)
+        reply = exchange(kept, message, Surroundings(now, "run"))
+        for number, delay in enumerate(reply.grants[0], first):
+            out[number] = now + delay + rng.randint(20_000, 120_000) + cycle
+        granted[name] += len(reply.grants[0]) if now > 1_020_000_000 else 0
+        heard = reply.windows[0]
+        due = heard.due[0] - 200_000 if heard.due and heard.free == 0 else 0
+        asks_at[name] = now + min(2_000_000, max(200_000, due) + rng.randint(0, 3_000))
     assert sum(granted.values()) >= 0.99 * 4 * capacity, granted
     for kind in ("calls", "bulk"):
         ours = [count for name, count in granted.items() if name.startswith(kind)]

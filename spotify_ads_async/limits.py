@@ -12,9 +12,7 @@ import msgspec
 
 from spotify_ads_async.errors import ConfigurationError
 
-__all__ = ["CAUTIOUS_LIMITS", "PUBLISHED_LIMITS", "Limit", "checked_limits", "lease_seconds", "parse_limits"]
-
-_SHORTEST_LEASE_SECONDS, _LONGEST_LEASE_SECONDS, _LEASE_SHARE = 1.2, 6.0, 0.6
+__all__ = ["CAUTIOUS_LIMITS", "PUBLISHED_LIMITS", "Limit", "checked_limits", "parse_limits"]
 
 
 class Limit(msgspec.Struct, frozen=True):
@@ -104,9 +102,3 @@ def checked_limits(limits: Iterable[Limit]) -> tuple[Limit, ...]:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigurationError(f"limits: {', '.join(twice)} is given twice")
     return found
-
-
-def lease_seconds(limits: tuple[Limit, ...]) -> float:
-    """For how long a process's claims on a store hold without a word from it: half to leave, half to be counted."""
-    shortest = min((limit.window for limit in limits), default=_LONGEST_LEASE_SECONDS)
-    return min(_LONGEST_LEASE_SECONDS, max(_SHORTEST_LEASE_SECONDS, shortest * _LEASE_SHARE))

@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 
 import msgspec
 
-__all__ = ["RateHeaders", "rate_headers", "retry_after"]
+__all__ = ["RateHeaders", "http_date", "rate_headers", "retry_after"]
 
 _NUMBER = re.compile(r"[0-9]{1,300}(\.[0-9]{1,300})?", re.ASCII)
 
@@ -33,10 +33,10 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     zero.
     """
     text = _value(headers, "Retry-After")
-    seconds, date = _seconds(text), _date(text)
+    seconds, date = _seconds(text), http_date(text)
     if seconds is not None or date is None:
         return seconds
-    return max(0.0, (date - (_date(_value(headers, "Date")) or now)).total_seconds())
+    return max(0.0, (date - (http_date(_value(headers, "Date")) or now)).total_seconds())
 
 
 def rate_headers(headers: Mapping[str, str]) -> RateHeaders:
@@ -60,7 +60,8 @@ def _seconds(text: str) -> float | None:
     return float(text) if _NUMBER.fullmatch(text) else None
 
 
-def _date(text: str) -> datetime | None:
+def http_date(text: str) -> datetime | None:
+    """A date as HTTP writes it; None for any other text."""
     try:
         date = parsedate_to_datetime(text)
         return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)

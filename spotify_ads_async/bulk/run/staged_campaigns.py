@@ -1,0 +1,140 @@
+"""The campaigns of one plan's drafts: what the journal says of them, which are gone, and what their rows are live."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import anyio
+import msgspec
+
+from spotify_ads_async.bulk.entities import AD_SETS, CAMPAIGNS, Entity
+from spotify_ads_async.bulk.plan.state import state_of
+from spotify_ads_async.bulk.present import Found, read_present
+from spotify_ads_async.bulk.records import Header, PlannedRow, RowOutcome, StepOutcome
+from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS, campaign_drafts, drafts_within, made_at
+from spotify_ads_async.bulk.run.published import Around, Present
+from spotify_ads_async.bulk.run.writer import Tell
+from spotify_ads_async.bulk.store.draft_tables import CampaignState, DraftCampaign, StagedRow
+from spotify_ads_async.bulk.store.journal import Journal
+from spotify_ads_async.bulk.store.plan_file import PlanFile
+from spotify_ads_async.client import AdsClient
+
+__all__ = ["Gone", "StagedCampaigns", "read_around"]
+
+
+class Gone(NamedTuple):
+    """Drafts of a campaign that are there no more: all with its own, or those of some rows."""
+
+    whole: bool
+    rows: Sequence[StagedRow]
+
+
+class StagedCampaigns:
+    """The campaigns of one plan's drafts."""
+
+    def __init__(self, ads: AdsClient, journal: Journal[PlanFile], header: Header) -> None:
+        self._ads = ads
+        self._journal = journal
+        self._header = header
+
+    async def in_state(self, state: CampaignState | None = None) -> list[DraftCampaign]:
+        """Those in one state, or all."""
+        return await self._journal.read(lambda plan: plan.drafts.campaigns(state))
+
+    async def rows(self, campaign: DraftCampaign) -> list[StagedRow]:
+        """The requests of a campaign's rows."""
+        return await self._journal.read(lambda plan: plan.drafts.rows_of(campaign.id))
+
+    async def present(self, rows: Sequence[StagedRow]) -> list[Present]:
+        """The rows of a campaign with the live entities that they are about, nothing of one that is gone.
+
+        Raises:
+            SpotifyAdsError: they cannot be read.
+        """
+        works = await self._journal.read(lambda plan: plan.work([row.step.row for row in rows]))
+        by_id = {work.entity_id: work for work in works}
+        present: list[Present] = []
+
+        async def take(found: Sequence[Found]) -> None:
+            for entity_id, answer in found:
+                present.append((by_id[entity_id], msgspec.json.decode(state_of(answer)) if answer else {}))
+
+        await read_present(self._ads, self._header.kind, self._header.ad_account_id, list(by_id), take)
+        return present
+
+    async def around(self, campaign: DraftCampaign) -> list[Around]:
+        """What is in a campaign's draft though no row is about it; see :func:`read_around`."""
+        before = await self._journal.read(lambda plan: plan.drafts.around(campaign.id))
+        return await read_around(self._ads, self._header.ad_account_id, campaign.id, before)
+
+    async def gone(self, campaigns: Sequence[DraftCampaign]) -> dict[str, Gone]:
+        """The campaigns of which a draft is there no more, with the rows of theirs of which that is true.
+
+        Raises:
+            SpotifyAdsError: the drafts cannot be read.
+        """
+        rows = {one.id: [row for row in await self.rows(one) if row.draft_id] for one in campaigns}
+        parents = {row.parent_id: None for found in rows.values() for row in found}
+        account_id, kind = self._header.ad_account_id, DRAFT_KINDS[self._header.entity]
+        ids = {str(one.id) for one in await drafts_within(self._ads, account_id, kind, list(parents))}
+        drafts = await campaign_drafts(self._ads, account_id, [one.draft_id for one in campaigns])
+        found: dict[str, Gone] = {}
+        for campaign in campaigns:
+            draft = drafts.get(campaign.draft_id)
+            # Another draft of the same id is somebody else's.
+            whole = draft is None or (
+                made_at(draft) != campaign.made_at and "" not in {made_at(draft), campaign.made_at}
+            )
+            gone = Gone(whole, [row for row in rows[campaign.id] if whole or row.draft_id not in ids])
+            if whole or gone.rows:
+                found[campaign.id] = gone
+        return found
+
+    async def conclude(
+        self,
+        campaign: DraftCampaign,
+        state: CampaignState,
+        ended: Mapping[int, StepOutcome],
+        tell: Tell | None,
+        version: int | None = None,
+        *,
+        gone: Sequence[StagedRow] = (),
+    ) -> None:
+        """Write down where a campaign and its rows stand, and whose drafts are gone, in one go; and tell the rows."""
+        told: list[PlannedRow] = []
+
+        def write(plan: PlanFile) -> None:
+            for row, outcome in ended.items():
+                plan.settle(row, 0, outcome)
+            for row in gone:
+                plan.drafts.forget_row(row.step.row)
+            if state is CampaignState.PUBLISHED:
+                plan.drafts.forget(campaign.id)
+            else:
+                plan.drafts.conclude(campaign.id, state, version)
+            told.extend(map(plan.row_of, ended))
+
+        with anyio.CancelScope(shield=True):
+            await self._journal.write(write)
+        for row in told if tell is not None else []:
+            if tell is not None and (row.outcome is not RowOutcome.WAITING or row.reason):
+                await tell(row)
+
+
+async def read_around(ads: AdsClient, ad_account_id: str, campaign_id: str, before: Mapping[str, str]) -> list[Around]:
+    """A campaign and ad sets in it, as they were (``before``, by id) and as they are live.
+
+    Raises:
+        SpotifyAdsError: they cannot be read.
+    """
+    found: list[Around] = []
+    for entity, ids in ((CAMPAIGNS, before.keys() & {campaign_id}), (AD_SETS, before.keys() - {campaign_id})):
+
+        async def take(answers: Sequence[Found], entity: Entity = entity) -> None:
+            for one, answer in answers:
+                now = state_of(answer) if answer else "{}"
+                found.append(Around(entity, one, msgspec.json.decode(before[one]), msgspec.json.decode(now)))
+
+        await read_present(ads, entity, ad_account_id, sorted(ids), take)
+    return found
