@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterable, Callable, Mapping, Sequence
+import warnings
+import weakref
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlsplit
@@ -16,7 +18,7 @@ from spotify_ads_async.core.retry import RetryPolicy
 from spotify_ads_async.core.session import CallOptions, Session, Verify
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.events import Listener, Listeners
-from spotify_ads_async.governor import Governor, Priority, Snapshot, default_governor
+from spotify_ads_async.governor import PUBLISHED_LIMITS, Governor, Limit, Priority, Snapshot
 from spotify_ads_async.network.options import TransportOptions
 from spotify_ads_async.operation import Operation
 from spotify_ads_async.resources import AdAccountResources, BusinessResources, RootResources
@@ -131,7 +133,7 @@ class AdsClient(RootResources):
             credentials = AccessToken(credentials)
         self._owned_governor: Governor | None = None
         if governor is None:
-            governor = default_governor(origin=_origin(base_url))
+            governor = _default_governor(origin=_origin(base_url))
             self._owned_governor = governor
         self.governor = governor
         self._listeners = Listeners()
@@ -156,7 +158,7 @@ class AdsClient(RootResources):
         """
         settings = settings_from(os.environ if environment is None else environment)
         credentials = settings.needed_credentials()
-        governor = default_governor(origin=_origin(settings.base_url), limits=settings.limits, store=settings.store)
+        governor = _default_governor(origin=_origin(settings.base_url), limits=settings.limits, store=settings.store)
         client = cls(credentials, base_url=settings.base_url, governor=governor, transport=settings.transport)
         client._owned_governor = governor
         return client
@@ -322,3 +324,26 @@ def _origin(base_url: str) -> str:
 def _viewed(session: Session, given: Mapping[str, object]) -> Session:
     changes = {name: value for name, value in given.items() if value is not UNSET}
     return session.with_options(msgspec.structs.replace(session.options, **changes)) if changes else session
+
+
+_default_governors: weakref.WeakValueDictionary[str, Governor] = weakref.WeakValueDictionary()
+
+
+def _default_governor(
+    *, origin: str, limits: Iterable[Limit] = PUBLISHED_LIMITS, store: Secret | None = None
+) -> Governor:
+    """A governor for a client that was given none. Warns of a second one in memory for the same API."""
+    governor = Governor(limits, store="memory" if store is None else store)
+    if governor.shared or not governor.limits:
+        return governor
+    known = _default_governors.get(origin)
+    if known is not None and not known.closed:
+        warnings.warn(
+            f"a second client for {origin} with a governor of its own: together they exceed the limits that each "
+            "keeps. Make one Governor and pass it to both, AdsClient(…, governor=governor), or keep the windows in a "
+            "store that both use, SPOTIFY_ADS_STORE=sqlite:///…",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    _default_governors[origin] = governor
+    return governor

@@ -11,11 +11,11 @@ from spotify_ads_async.governor.events import (
     Waiting,
     WaitRefused,
 )
-from spotify_ads_async.governor.governor import Governor, Pace, Scope, default_governor
+from spotify_ads_async.governor.governor import Governor, Pace, Scope
 from spotify_ads_async.governor.snapshot import Snapshot, WindowSnapshot
 from spotify_ads_async.governor.wait_queue import Priority
 from spotify_ads_async.limits import CAUTIOUS_LIMITS, PUBLISHED_LIMITS, Limit, parse_limits
 
 __all__ = ["CAUTIOUS_LIMITS", "PUBLISHED_LIMITS", "Admission", "Governor", "Limit", "Pace", "Priority", "Scope"]
 __all__ += ["Admitted", "LimitTightened", "Paused", "RhythmChanged", "StoreLost", "StoreRegained", "WaitRefused"]
-__all__ += ["Snapshot", "Waiting", "WindowSnapshot", "default_governor", "parse_limits"]
+__all__ += ["Snapshot", "Waiting", "WindowSnapshot", "parse_limits"]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
-import weakref
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import Literal, NoReturn, Self
@@ -17,15 +15,14 @@ from spotify_ads_async.governor.admission import Admission
 from spotify_ads_async.governor.grants import Grants
 from spotify_ads_async.governor.scheduler import Scheduler
 from spotify_ads_async.governor.shared.claims import Claims, OnStoreFailure
-from spotify_ads_async.governor.shared.conversation import lease_seconds
-from spotify_ads_async.governor.shared.store import Store, open_store
+from spotify_ads_async.governor.shared.store import Store, lease_seconds, open_store
 from spotify_ads_async.governor.snapshot import Snapshot, shown
 from spotify_ads_async.governor.wait_queue import Flow, Priority
 from spotify_ads_async.governor.window import Window
 from spotify_ads_async.limits import PUBLISHED_LIMITS, Limit, checked_limits
 from spotify_ads_async.types import Secret
 
-__all__ = ["Governor", "Pace", "Scope", "default_governor"]
+__all__ = ["Governor", "Pace", "Scope"]
 
 Pace = Literal["burst", "smooth", "auto"]
 
@@ -229,29 +226,6 @@ class Scope:
                 self._flows[names] = self._flow_of(names)
             flow = self._flows[names]
         return Admission(self._adaptive, flow, priority, max_wait)
-
-
-_default_governors: weakref.WeakValueDictionary[str, Governor] = weakref.WeakValueDictionary()
-
-
-def default_governor(
-    *, origin: str, limits: Iterable[Limit] = PUBLISHED_LIMITS, store: Secret | None = None
-) -> Governor:
-    """A governor for a client that was given none. Warns of a second one in memory for the same API."""
-    governor = Governor(limits, store="memory" if store is None else store)
-    if governor.shared or not governor.limits:
-        return governor
-    known = _default_governors.get(origin)
-    if known is not None and not known.closed:
-        warnings.warn(
-            f"a second client for {origin} with a governor of its own: together they exceed the limits that each "
-            "keeps. Make one Governor and pass it to both, AdsClient(…, governor=governor), or keep the windows in a "
-            "store that both use, SPOTIFY_ADS_STORE=sqlite:///…",
-            RuntimeWarning,
-            stacklevel=3,
-        )
-    _default_governors[origin] = governor
-    return governor
 
 
 def _place(identity: str, origin: str) -> str:

@@ -16,7 +16,7 @@ from spotify_ads_async.governor.grants import Outlook
 from spotify_ads_async.governor.pacer import Pacer
 from spotify_ads_async.limits import Limit
 
-__all__ = ["BULK_TURN", "Window", "may_take", "take"]
+__all__ = ["BULK_TURN", "Window", "may_take", "reserve", "take"]
 
 BULK_TURN = 4
 """So many interactive requests overtake the bulk ones that wait; then it is the turn of one of these."""
@@ -181,10 +181,8 @@ class Window:
         return wanted if self._demand_known else max(wanted, math.ceil(self.limit.requests * _FIRST_RESERVE_SHARE) + 1)
 
     def reserve(self, now: float) -> int:
-        """Tokens that bulk requests leave to interactive ones: hardly any where none came lately."""
-        capacity = self.limit.requests
-        standing = min(capacity - 1, math.ceil(capacity * _STANDING_RESERVE_SHARE))
-        return max(standing, min(int(capacity * _LARGEST_RESERVE_SHARE), self.wanted(now)))
+        """Tokens that bulk requests leave to interactive ones."""
+        return reserve(self.limit.requests, self.wanted(now), most=self.limit.requests - 1)
 
     def turn_of_bulk(self, now: float) -> bool:
         """Whether interactive requests overtook the bulk ones long enough, or none of these left for a window."""
@@ -216,6 +214,12 @@ class Window:
         if self._after_pause is not None:
             return max(at, self.paused_until, min(now + self._after_pause.wait(now), self._after_pause_until))
         return max(at, self.paused_until, now if self.pacer is None else now + self.pacer.wait(now))
+
+
+def reserve(capacity: int, wanted: int, *, most: int) -> int:
+    """Of ``capacity`` tokens, those that bulk leaves to interactive requests: hardly any where none came lately."""
+    standing, largest = math.ceil(capacity * _STANDING_RESERVE_SHARE), int(capacity * _LARGEST_RESERVE_SHARE)
+    return max(0, min(most, max(standing, min(largest, wanted))))
 
 
 def may_take(windows: Iterable[Window], now: float, interactive: bool) -> bool:  # noqa: FBT001 (for every request)

@@ -110,6 +110,10 @@ class Sweep:
         """Whether a page holds nothing beyond the rows that overlap: the end of a list without a total."""
         return list(keys) == self.tail
 
+    def go_on_after(self, keys: Sequence[str]) -> None:
+        """Begin behind these rows, which came in this order."""
+        self._last = keys
+
     def expect_again(self) -> None:
         """The next page is the last one, asked for once more."""
         self.tail = list(self._last)

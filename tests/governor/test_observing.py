@@ -9,6 +9,7 @@ import warnings
 import pytest
 from support.virtual_time import VirtualTimeLoop, run_virtually
 
+from spotify_ads_async import AdsClient
 from spotify_ads_async.errors import ConfigurationError, QuotaTimeout
 from spotify_ads_async.events import Event
 from spotify_ads_async.governor import (
@@ -21,7 +22,6 @@ from spotify_ads_async.governor import (
     RhythmChanged,
     Waiting,
     WaitRefused,
-    default_governor,
 )
 
 IP = (Limit("ip", requests=2, window=10.0),)
@@ -128,24 +128,24 @@ def test_an_admission_is_for_one_request() -> None:
     run_virtually(program)
 
 
-def test_a_second_default_governor_for_an_api_is_warned_of() -> None:
-    first = default_governor(origin="https://one.example")
+def test_a_second_client_with_a_governor_of_its_own_for_an_api_is_warned_of() -> None:
+    first = AdsClient("token", base_url="https://one.example")
     with pytest.warns(RuntimeWarning, match="second client"):
-        default_governor(origin="https://one.example")
+        AdsClient("token", base_url="https://one.example")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        default_governor(origin="https://two.example")
-    assert first.limits == PUBLISHED_LIMITS
+        AdsClient("token", base_url="https://two.example")
+    assert first.governor.limits == PUBLISHED_LIMITS
 
 
-def test_a_default_governor_that_is_gone_or_closed_needs_no_warning() -> None:
+def test_a_client_that_is_gone_or_closed_needs_no_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        default_governor(origin="https://gone.example")
+        AdsClient("token", base_url="https://gone.example")
         gc.collect()
-        second = default_governor(origin="https://gone.example")
+        second = AdsClient("token", base_url="https://gone.example")
         asyncio.run(second.aclose())
-        default_governor(origin="https://gone.example")
+        AdsClient("token", base_url="https://gone.example")
 
 
 @pytest.mark.parametrize("wrong", [{"pace": "slow"}, {"store": "tape"}, {"limits": [*IP, *IP]}])

@@ -47,7 +47,7 @@ class VirtualServer:
 
     def look(self) -> list[KeptWindow]:
         now = self.surroundings().now
-        return [KeptWindow.of(key, state, now) for key, state in sorted(self.kept.items())]
+        return [KeptWindow(key, state, now) for key, state in sorted(self.kept.items())]
 
 
 class VirtualStore:

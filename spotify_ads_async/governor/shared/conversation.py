@@ -16,16 +16,15 @@ from typing import NamedTuple
 
 from spotify_ads_async.governor.adaptive import AdaptiveLimits
 from spotify_ads_async.governor.grants import Ended, Grant, Grants, Outlook, Pause, awake
-from spotify_ads_async.governor.shared.store import Claim, Exchange, Owner, Reply, WindowReport
+from spotify_ads_async.governor.shared.store import Claim, Exchange, Owner, Reply, WindowReport, lease_seconds
 from spotify_ads_async.governor.wait_queue import Flow, PendingRequest
 from spotify_ads_async.governor.window import Window
 from spotify_ads_async.limits import Limit
 
-__all__ = ["Conversation", "lease_seconds"]
+__all__ = ["Conversation"]
 
 logger = logging.getLogger("spotify_ads_async")
 
-_SHORTEST_LEASE_SECONDS, _LONGEST_LEASE_SECONDS, _LEASE_SHARE = 1.2, 6.0, 0.6
 _POLL_SECONDS, _POLL_SHARE = 0.2, 0.1
 _TRIPS_AHEAD = 1.5
 _MOST_FLOWS_IN_A_MESSAGE = 64
@@ -127,26 +126,20 @@ class Conversation:
                 if window.out or window.waiting or window.outlook.epoch == _NO_EPOCH:
                     tokens.setdefault(window, {})
         claims = self._claims(asking, {window: place for place, window in enumerate(tokens)}, now)
-        exchange = Exchange(
-            owner=self._owner,
-            lease=_microseconds(self.lease),
-            horizon=_microseconds(self._horizon()),
-            windows=[self._report(window, said, now, news=window in news) for window, said in tokens.items()],
-            claims=[claim for _, claim in claims],
-            leaving=leaving,
-        )
+        lease, horizon = _microseconds(self.lease), _microseconds(self._horizon())
+        reports = [self._report(window, said, now, news=window in news) for window, said in tokens.items()]
+        exchange = Exchange(self._owner, lease, horizon, reports, [claim for _, claim in claims], leaving)
         return Message(exchange, now, awake_at, list(tokens), asking, claims, told, news)
 
     def _claims(self, asking: list[Flow], places: dict[Window, int], now: float) -> list[tuple[Grants, Claim]]:
         """For those who wait and have no grant: first for all interactive requests, then for bulk ones."""
         found: list[tuple[Grants, Claim]] = []
         wishes = [(flow, self._wish(flow, self._flows[flow], now)) for flow in asking]
-        for bulk in (False, True):
-            for flow, counts in wishes:
-                if count := counts[bulk]:
-                    claim = Claim([places[window] for window in flow.windows], self._numbers, count, bulk)
-                    found.append((self._flows[flow], claim))
-                    self._numbers += count
+        for bulk, flow, count in [(bulk, flow, counts[bulk]) for bulk in (False, True) for flow, counts in wishes]:
+            if count:
+                claim = Claim([places[window] for window in flow.windows], self._numbers, count, bulk)
+                found.append((self._flows[flow], claim))
+                self._numbers += count
         return found
 
     def _wish(self, flow: Flow, grants: Grants, now: float) -> tuple[int, int]:
@@ -267,9 +260,3 @@ class Conversation:
 def _microseconds(seconds: float) -> int:
     """Rounded up."""
     return math.ceil(seconds * 1e6)
-
-
-def lease_seconds(limits: tuple[Limit, ...]) -> float:
-    """For how long a process's claims on a store hold without a word from it: half to leave, half to be counted."""
-    shortest = min((limit.window for limit in limits), default=_LONGEST_LEASE_SECONDS)
-    return min(_LONGEST_LEASE_SECONDS, max(_SHORTEST_LEASE_SECONDS, shortest * _LEASE_SHARE))

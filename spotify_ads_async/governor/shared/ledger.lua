@@ -54,9 +54,7 @@ local function open(window)
   local state = data and cmsgpack.unpack(data)
   local whole = state and (state.out == 0 or redis.call('EXISTS', window.tokens) == 1)
   if whole and state.run == run and now >= state.now - STEP_BACK then
-    if report.epoch and report.epoch ~= state.epoch then
-      state.closed = math.max(state.closed, now + over)
-    end
+    if report.epoch and report.epoch ~= state.epoch then state.closed = math.max(state.closed, now + over) end
     return state
   end
   redis.call('DEL', window.tokens)
@@ -113,7 +111,7 @@ local function share(window)
     back[name] = (back[name] or 0) + 1
     table.insert(window.soon, {soon[i], tonumber(soon[i + 1])})
   end
-  -- What bulk requests leave to interactive ones: Window.reserve().
+  -- What bulk requests leave to interactive ones: reserve() in window.py.
   wanted = math.min(math.floor(report.capacity / 4), wanted)
   window.reserve = math.max(0, math.min(capacity - 1, math.max(math.ceil(report.capacity * 0.002), wanted)))
   -- What is soon back is held by nobody any more. Bulk requests lack nothing of what they leave but for their turn.
@@ -204,13 +202,11 @@ end
 local windows, reply = {}, {time = now, windows = {}, grants = {}}
 for place, report in ipairs(message.windows) do
   local window = {report = report, tokens = KEYS[2 * place + 1], key = KEYS[2 * place + 2]}
-  window.state = open(window)
-  local state = window.state
-  window.now = math.max(now, state.now)
+  local state = open(window)
+  window.state, window.now, windows[place] = state, math.max(now, state.now), window
   state.now, state.owners, state.capacity, state.cycle = window.now, state.owners or {}, report.capacity, report.cycle
   settle(window)
   share(window)
-  windows[place] = window
 end
 for place, claim in ipairs(message.claims or {}) do reply.grants[place] = grant(windows, claim) end
 for place, window in ipairs(windows) do reply.windows[place] = answer(window) end

@@ -13,12 +13,11 @@ import msgspec
 
 from spotify_ads_async.governor.grants import Outlook, Pause
 from spotify_ads_async.governor.shared.store import Claim, Exchange, Reply, State, WindowReport
+from spotify_ads_async.governor.window import BULK_TURN, reserve
 
 __all__ = ["Surroundings", "exchange"]
 
-BULK_TURN = 4
-DUE_PARTS = 16
-STEP_BACK = 1_000_000
+_DUE_PARTS, _STEP_BACK = 16, 1_000_000
 
 
 class Surroundings(NamedTuple):
@@ -47,7 +46,7 @@ class _Window:
         """What is kept, or a new set where nothing is, or where it is of another run of the clock."""
         report, message, now = self.report, self.message, around.now
         over_at = now + report.cycle + max(message.lease, report.late)  # what was forgotten is
-        if kept is not None and kept.run == around.run and now >= kept.now - STEP_BACK:
+        if kept is not None and kept.run == around.run and now >= kept.now - _STEP_BACK:
             if report.epoch not in {"", kept.epoch}:
                 kept.closed = max(kept.closed, over_at)
             return kept
@@ -94,9 +93,8 @@ class _Window:
         self.free = capacity - len(state.tokens)
         horizon = at + self.message.horizon
         self.soon = sorted((due, token) for token, due in state.tokens.items() if due <= horizon)
-        # What bulk requests leave to interactive ones: Window.reserve().
-        wanted = min(report.capacity // 4, sum(owner.interactive for owner in owners.values()))
-        self.reserve = max(0, min(capacity - 1, max(math.ceil(report.capacity * 0.002), wanted)))
+        wanted = sum(owner.interactive for owner in owners.values())
+        self.reserve = reserve(report.capacity, wanted, most=capacity - 1)
         # What is soon back is held by nobody any more. Bulk requests do not lack what they leave, but for their turn.
         back = Counter(token.partition(":")[0] for _, token in self.soon)
         even, total = capacity // self.active, max(0, self.free + len(self.soon))
@@ -138,7 +136,7 @@ class _Window:
         if me is not None and (self.bound is not None or me.waiting == 0):
             me.short = bool(self.bound)
         dues, waiting = sorted(state.tokens.values()), sum(owner.waiting for owner in state.owners.values())
-        parts = min(len(dues), DUE_PARTS) if waiting > self.free else 0
+        parts = min(len(dues), _DUE_PARTS) if waiting > self.free else 0
         ranked = [dues[part * len(dues) // parts] for part in range(parts)]
         return Outlook(
             epoch=state.epoch,

@@ -63,8 +63,9 @@ class RedisStore:
         for key in sorted(name.decode() for name in await self._scripts.run(_INDEX, [self._index])):
             now, state, tokens = await self._scripts.run(_LOOK, [self._index, *self._keys(key)], key)
             if state is not None:
-                dues = [int(due) for due in tokens[1::2] if int(due) > now]
-                found.append(KeptWindow(key, msgspec.msgpack.decode(state, type=State), dues, now))
+                kept = msgspec.msgpack.decode(state, type=State)
+                kept.tokens = {token.decode(): int(due) for token, due in zip(tokens[::2], tokens[1::2], strict=True)}
+                found.append(KeptWindow(key, kept, now))
         return found
 
     async def aclose(self) -> None:

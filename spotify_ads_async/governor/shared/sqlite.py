@@ -30,7 +30,7 @@ ResultT = TypeVar("ResultT")
 
 _FORGET_AFTER = 24 * 3600 * 1_000_000
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS kept (key TEXT PRIMARY KEY, state BLOB NOT NULL, used_at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS kept (key TEXT PRIMARY KEY, used_at INTEGER NOT NULL, state BLOB NOT NULL);
 DELETE FROM kept WHERE used_at < {};
 """
 _OLDER_TABLE = "windows_1"
@@ -87,7 +87,7 @@ def _exchange(connection: sqlite3.Connection, message: Exchange) -> Reply:
         for (data,) in connection.execute("SELECT state FROM kept WHERE key = ?", (report.key,)):
             kept[report.key] = msgspec.msgpack.decode(data, type=State)
     reply = exchange(kept, message, _surroundings(connection))
-    changed = [(key, msgspec.msgpack.encode(state), state.now) for key, state in kept.items()]
+    changed = [(key, state.now, msgspec.msgpack.encode(state)) for key, state in kept.items()]
     connection.executemany("INSERT OR REPLACE INTO kept VALUES (?, ?, ?)", changed)
     return reply
 
@@ -105,7 +105,7 @@ def _surroundings(connection: sqlite3.Connection) -> Surroundings:
 def _look(connection: sqlite3.Connection) -> list[KeptWindow]:
     rows = connection.execute("SELECT key, state FROM kept ORDER BY key")
     kept = {key: msgspec.msgpack.decode(data, type=State) for key, data in rows}
-    return [KeptWindow.of(key, state, _now()) for key, state in kept.items() if state.run == _boot()]
+    return [KeptWindow(key, state, _now()) for key, state in kept.items() if state.run == _boot()]
 
 
 def _advice(problem: Exception) -> str:

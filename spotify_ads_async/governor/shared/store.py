@@ -14,11 +14,13 @@ import msgspec
 
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor.grants import Outlook, Pause
+from spotify_ads_async.limits import Limit
 from spotify_ads_async.types import Secret
 
 __all__ = ["Claim", "Exchange", "KeptWindow", "Owner", "Reply", "State", "Store", "WindowReport"]
-__all__ += ["lift_pauses", "open_store"]
+__all__ += ["lease_seconds", "lift_pauses", "open_store"]
 
+_SHORTEST_LEASE_SECONDS, _LONGEST_LEASE_SECONDS, _LEASE_SHARE = 1.2, 6.0, 0.6
 _SCHEME = re.compile(r"(?i)(?P<file>sqlite)|(redis|valkey)s?(\+sentinel|\+cluster)?|unix")
 
 
@@ -115,17 +117,16 @@ class State(msgspec.Struct):
 
 
 class KeptWindow(msgspec.Struct, frozen=True):
-    """A window as it is kept: ``limit|window|origin|identity``, and when its tokens are free that are out ``now``."""
+    """A window as it is kept ``now``, under ``limit|window|origin|identity``."""
 
     key: str
     state: State
-    dues: list[int]
     now: int
 
-    @classmethod
-    def of(cls, key: str, state: State, now: int) -> KeptWindow:
-        """A window whose state has its tokens."""
-        return cls(key, state, sorted(due for due in state.tokens.values() if due > now), now)
+    @property
+    def dues(self) -> list[int]:
+        """When the tokens are free that are out."""
+        return sorted(due for due in self.state.tokens.values() if due > self.now)
 
 
 class Store(Protocol):
@@ -144,6 +145,12 @@ class Store(Protocol):
     async def aclose(self) -> None:
         """Close the connection; another call opens it anew."""
         ...
+
+
+def lease_seconds(limits: tuple[Limit, ...]) -> float:
+    """For how long a process's claims on a store hold without a word from it: half to leave, half to be counted."""
+    shortest = min((limit.window for limit in limits), default=_LONGEST_LEASE_SECONDS)
+    return min(_LONGEST_LEASE_SECONDS, max(_SHORTEST_LEASE_SECONDS, shortest * _LEASE_SHARE))
 
 
 async def lift_pauses(

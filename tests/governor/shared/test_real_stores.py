@@ -191,7 +191,7 @@ async def test_a_restart_exceeds_nothing(one_program: Program, *, keeps_data: bo
             waiting = asyncio.gather(spend(first, 10, arrivals), spend(second, 10, arrivals))
             await asyncio.to_thread(server.kill)
             await asyncio.to_thread(server.start)
-            await asyncio.wait_for(waiting, 20.0)
+            await asyncio.wait_for(waiting, 60.0)
     assert len(arrivals) == 40
     assert fullest(arrivals, WINDOW) <= 20
 
