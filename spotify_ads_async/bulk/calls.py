@@ -19,6 +19,7 @@ from spotify_ads_async.bulk.plan.effects import Conflict
 from spotify_ads_async.bulk.plan.expressions import BadExpression, parse_condition, parse_setting
 from spotify_ads_async.bulk.plan.problems import BadChanges, HiddenRowsFound, LeftOut, Problem
 from spotify_ads_async.bulk.plan.tables import HiddenRows, Reading
+from spotify_ads_async.bulk.plan.totals import PlanTotals
 from spotify_ads_async.bulk.records import (
     Decision,
     Header,
@@ -43,7 +44,6 @@ from spotify_ads_async.bulk.resumed import budgets_resumed
 from spotify_ads_async.bulk.run.options import Options, Progress
 from spotify_ads_async.bulk.run.runner import Run
 from spotify_ads_async.bulk.store.plan_file import PlanFile, is_plan, now_text
-from spotify_ads_async.bulk.totals import PlanTotals
 from spotify_ads_async.bulk.workbook.planning import plan_file
 from spotify_ads_async.bulk.workbook.records import NewItem, NewState, WorkbookHeader
 from spotify_ads_async.bulk.workbook.run import WorkbookRun

@@ -14,9 +14,9 @@ from spotify_ads_async.bulk.plan.csv_rows import CsvRows
 from spotify_ads_async.bulk.plan.effects import Conflict, shown
 from spotify_ads_async.bulk.plan.money import amounts_in_units, in_units
 from spotify_ads_async.bulk.plan.state import same
+from spotify_ads_async.bulk.plan.totals import PlanTotals
 from spotify_ads_async.bulk.records import Decision, Header, PlannedChange, PlannedRow, RowOutcome
 from spotify_ads_async.bulk.store.plan_file import PlanFile
-from spotify_ads_async.bulk.totals import PlanTotals
 from spotify_ads_async.bulk.workbook.template import cell_of, sheet_column
 from spotify_ads_async.core.files import whole_file
 from spotify_ads_async.spreadsheets.writing import Emphasis, SheetColumn, WorkbookWriter

@@ -10,10 +10,10 @@ from typing import Any
 import anyio.to_thread
 
 from spotify_ads_async.bulk.entities import AD_SETS
+from spotify_ads_async.bulk.plan.totals import is_off, type_and_amount
 from spotify_ads_async.bulk.present import PAGE_SIZE, Found, read_present
 from spotify_ads_async.bulk.records import Decision, Header
 from spotify_ads_async.bulk.store.plan_file import PlanFile
-from spotify_ads_async.bulk.totals import is_off, type_and_amount
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.governor import Priority
 from spotify_ads_async.models import AdStatus

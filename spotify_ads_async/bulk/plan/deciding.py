@@ -19,9 +19,9 @@ from spotify_ads_async.bulk.plan.problems import LeftOut
 from spotify_ads_async.bulk.plan.products import PlannedProducts
 from spotify_ads_async.bulk.plan.sources import Doubt
 from spotify_ads_async.bulk.plan.state import entity_shape, leaf, left_out, without_own
+from spotify_ads_async.bulk.plan.totals import PlanTotals
 from spotify_ads_async.bulk.records import Decision
 from spotify_ads_async.bulk.store.planning_rows import Decided, ReadRow
-from spotify_ads_async.bulk.totals import PlanTotals
 from spotify_ads_async.spreadsheets import trimmed
 
 __all__ = ["Decider", "currency_in"]

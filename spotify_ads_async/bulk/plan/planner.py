@@ -23,12 +23,12 @@ from spotify_ads_async.bulk.plan.products import PlannedProducts
 from spotify_ads_async.bulk.plan.sources import Change
 from spotify_ads_async.bulk.plan.state import state_of
 from spotify_ads_async.bulk.plan.tables import HiddenRows, NewRow, NewRowsFound, Reading
+from spotify_ads_async.bulk.plan.totals import PlanTotals
 from spotify_ads_async.bulk.present import PAGE_SIZE, Found, read_present
 from spotify_ads_async.bulk.records import Decision, Header
 from spotify_ads_async.bulk.store.journal import Journal
 from spotify_ads_async.bulk.store.plan_file import PlanFile
 from spotify_ads_async.bulk.store.planning_rows import Decided, ReadRow, Repeated
-from spotify_ads_async.bulk.totals import PlanTotals
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.errors import InvalidAnswer
 from spotify_ads_async.operations import GET_AD_ACCOUNT

@@ -21,8 +21,8 @@ from spotify_ads_async.bulk.plan.planner import Source, currency_of, plan_change
 from spotify_ads_async.bulk.plan.problems import BadChanges, LeftOut, Problem
 from spotify_ads_async.bulk.plan.sources import Change
 from spotify_ads_async.bulk.plan.tables import NewRow, NewRowsFound, TableReader
+from spotify_ads_async.bulk.plan.totals import PlanTotals
 from spotify_ads_async.bulk.records import Header
-from spotify_ads_async.bulk.totals import PlanTotals
 from spotify_ads_async.bulk.workbook import resolving
 from spotify_ads_async.bulk.workbook.kinds import NEW_KINDS, folded, new_columns
 from spotify_ads_async.bulk.workbook.products import NewProducts
