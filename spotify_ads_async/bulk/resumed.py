@@ -17,7 +17,7 @@ from spotify_ads_async.bulk.store.plan_file import PlanFile
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.governor import Priority
 from spotify_ads_async.models import AdStatus
-from spotify_ads_async.reports.planning import batched
+from spotify_ads_async.pagination.some import batched
 from spotify_ads_async.types import Answer, MicroAmount
 
 __all__ = ["budgets_resumed"]
@@ -37,7 +37,7 @@ async def budgets_resumed(ads: AdsClient, plan: Path) -> dict[str, MicroAmount]:
     header, ids = await anyio.to_thread.run_sync(_resumed, plan)
     ads = ads.with_options(priority=Priority.BULK, keep_json=True)
     account, kind = ads.ad_account(header.ad_account_id), header.kind.plural
-    parts = [list(part) for part in batched(ids, PAGE_SIZE)]
+    parts = list(batched(ids, PAGE_SIZE))
     sets: list[dict[str, Any]] = []
 
     async def take(found: Sequence[Found]) -> None:

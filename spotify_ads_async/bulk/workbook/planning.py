@@ -37,7 +37,7 @@ from spotify_ads_async.models import AssetType
 from spotify_ads_async.operation import ListOperation
 from spotify_ads_async.operations import GET_ASSETS_BY_AD_ACCOUNT
 from spotify_ads_async.pagination import ListCall
-from spotify_ads_async.reports.planning import batched
+from spotify_ads_async.pagination.some import batched
 
 __all__ = ["listed", "listed_within", "plan_file"]
 
@@ -270,7 +270,7 @@ async def listed_within(ads: AdsClient, ad_account_id: str, plural: str, parents
     kind = NEW_KINDS[plural]
     found: list[Known] = []
     for part in batched(parents, _PAGE):
-        found += await listed(ads, ad_account_id, plural, kind.parent_field, {kind.draft.within: list(part)})
+        found += await listed(ads, ad_account_id, plural, kind.parent_field, {kind.draft.within: part})
     return found
 
 

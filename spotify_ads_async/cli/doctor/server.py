@@ -52,6 +52,7 @@ _NOTHING: Mapping[str, Any] = {}
 _MOST_CHANGES = 5
 _CONNECT_SECONDS = 2.0
 _TIMEOUT = aiohttp.ClientTimeout(total=_CONNECT_SECONDS * 2, connect=_CONNECT_SECONDS)
+_SHORT = aiohttp.ClientTimeout(total=_CONNECT_SECONDS * 1.25, connect=_CONNECT_SECONDS)
 _PROXY_REMEDY = (
     "start the proxy, or name another one: SPOTIFY_ADS_PROXY, HTTPS_PROXY; hosts to reach without: SPOTIFY_ADS_NO_PROXY"
 )
@@ -97,9 +98,16 @@ async def check_proxy(examination: Examination) -> AsyncIterator[Finding]:
 async def check_network(examination: Examination) -> AsyncIterator[Finding]:
     """Whether the servers can be reached and their certificates are good. Leaves ``date``, the API server's clock."""
     settings: Settings = examination.facts["settings"]
-    for what, url in _addresses(settings, examination.facts.get("credentials")).items():
-        if what != "the API's document":
-            yield await _reached(examination, settings, what, url)
+    addresses = _addresses(settings, examination.facts.get("credentials"))
+    found: dict[str, Finding] = {}
+
+    async def reach(what: str) -> None:
+        found[what] = await _reached(examination, settings, what, addresses[what])
+
+    wanted = [what for what in addresses if what != "the API's document"]
+    await some_at_once(reach, wanted)
+    for what in wanted:
+        yield found[what]
 
 
 async def _reached(examination: Examination, settings: Settings, what: str, url: URL) -> Finding:
@@ -109,7 +117,7 @@ async def _reached(examination: Examination, settings: Settings, what: str, url:
     try:
         async with (
             open_session(settings.transport) as http,
-            http.get(url.origin(), allow_redirects=False, timeout=_TIMEOUT) as answer,
+            http.get(url.origin(), allow_redirects=False, timeout=_SHORT) as answer,
         ):
             seconds = anyio.current_time() - begun
             if what == "the API":
