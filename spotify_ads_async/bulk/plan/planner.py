@@ -286,9 +286,9 @@ class _Planning:
         """Keep in mind what of a row cannot be read."""
         if len(self._doubtful) < _BATCH:
             column, doubt = next(iter(row.doubts.items()))
-            about = {"column": column, "reason": doubt.reason, "entity_id": row.entity_id}
-            place = self._place(row.line, column)
-            self._doubtful.append(Problem(file=self._source.shown, line=row.line, place=place, **about))
+            file, place = self._source.shown, self._place(row.line, column)
+            found = Problem(file=file, line=row.line, column=column, reason=doubt.reason, place=place)
+            self._doubtful.append(msgspec.structs.replace(found, entity_id=row.entity_id))
 
     async def read_base(self, path: Path) -> None:
         """Put what an earlier export said beside the rows."""
@@ -366,9 +366,9 @@ class _Planning:
     def _told(self, decided: Decided) -> Decided:
         """A row that was decided; where it is refused, that is a problem of the file, too."""
         if isinstance(refusal := decided.effect, Refusal):
-            line, entity_id, name = decided.row.line, decided.row.entity_id, decided.name
-            about = {"column": refusal.column, "reason": refusal.reason, "entity_id": entity_id, "name": name}
-            self._add_problem(Problem(file="", line=line, **about))
+            row, name, reason = decided.row, decided.name, refusal.reason
+            problem = Problem(file="", line=row.line, column=refusal.column, reason=reason, entity_id=row.entity_id)
+            self._add_problem(msgspec.structs.replace(problem, name=name))
         return decided
 
     async def add_selected(self, selection: Selection, items: Sequence[msgspec.Struct]) -> None:
