@@ -135,7 +135,8 @@ def _call(document: Document, overrides: Overrides, all_found: list[_Found], fou
 
 def _operation(said: Call, shapes: Shapes, document: Document, found: _Found, overrides: Overrides) -> Operation:
     given, tag = found.given, found.tag
-    module = overrides.modules.tags.get(tag, tag.replace("-", "_"))
+    module = names.attribute(overrides.modules.tags.get(tag, tag.replace("-", "_")), f"the tag of {found.id}")
+    names.attribute(names.constant(found.id), f"the operation at {found.path}")
     place = f"/paths/{found.path.replace('~', '~0').replace('/', '~1')}/{found.method}"
     parameters = [
         document.follow(one, f"{place}/parameters/{at}") for at, one in enumerate(given.get("parameters", []))

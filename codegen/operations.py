@@ -55,9 +55,9 @@ def _constant(one: Operation, shapes: Shapes) -> str:
     item = qualified(one.item, shapes.found) if one.item else ""
     kind = f"ListOperation[{answer}, {item}]" if one.walk else f"Operation[{answer}]"
     arguments = [
-        f'id="{one.id}"',
+        f"id={one.id!r}",
         f'method="{one.method}"',
-        f'path="{one.path}"',
+        f"path={one.path!r}",
         f"summary={one.summary!r}",
         *([f"answer={answer}"] if one.answer else []),
         *([f"body={qualified(one.body, shapes.found)}"] if one.body else []),

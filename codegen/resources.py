@@ -187,7 +187,6 @@ def _call(opening: str, arguments: list[str], one: Operation) -> str:
 
 
 _FITTING = 107
-_NEXT = f"\n{' ' * 12}"
 _SAID = {
     "limit": "how many rows a page holds",
     "offset": "how many rows to pass over",
@@ -220,14 +219,11 @@ def _about(one: Operation, ids: list[str], shapes: Shapes) -> str:
         example = f"Call it as ``{'answer = ' if one.answer else ''}await {call}``."
         doubt = "" if one.repeat == "safe" else ", OutcomeUnknown after"
         error = f"InvalidRequest before it is sent{doubt}, or another of :meth:`Session.call`."
+    near = " " if len(answer) + len(example) < _FITTING else f"\n{' ' * 12}"
     parts = [
         f"{one.summary.removesuffix('.')} ({one.id}).",
         *(["Args:\n" + "\n".join(arguments)] if arguments else []),
-        *(
-            [f"Returns:\n            {answer}{' ' if len(answer) + len(example) < _FITTING else _NEXT}{example}"]
-            if answer
-            else []
-        ),
+        *([f"Returns:\n            {answer}{near}{example}"] if answer else []),
         f"Raises:\n            SpotifyAdsError: {error}",
         *([] if answer else [example]),
     ]

@@ -21,6 +21,7 @@ from spotify_ads_async.operations import (
 )
 from spotify_ads_async.pagination import ListCall
 from spotify_ads_async.pagination.page import Caller
+from spotify_ads_async.pagination.some import batched
 from spotify_ads_async.types import Answer
 from spotify_ads_async.undocumented import GET_AD_PRODUCT_CATALOG
 from spotify_ads_async.validation.ad_products import (
@@ -135,8 +136,8 @@ class AdProducts:
                 if wanted - self._known and not self._looked:
                     await self._learn_page(caller, ad_account_id)
                 unknown = [] if self._everything else sorted(wanted - self._known)
-                for start in range(0, len(unknown), _AT_ONCE):
-                    await self._learn_page(caller, ad_account_id, unknown[start : start + _AT_ONCE])
+                for part in batched(unknown, _AT_ONCE):
+                    await self._learn_page(caller, ad_account_id, part)
             case _:
                 if not self._walked:
                     await self._learn_everything(caller, ad_account_id)
@@ -168,9 +169,8 @@ class AdProducts:
         )
         async for campaign in campaigns:
             self._know(campaign.id or "", product_of({"ad_product": campaign.ad_product}))
-        reserved = list(self._campaigns)
-        for start in range(0, len(reserved), _AT_ONCE):
-            query = {"limit": _AT_ONCE, "campaign_ids": reserved[start : start + _AT_ONCE]}
+        for part in batched(list(self._campaigns), _AT_ONCE):
+            query = {"limit": _AT_ONCE, "campaign_ids": part}
             async for ad_set in ListCall(
                 caller, GET_AD_SETS_BY_AD_ACCOUNT_ID, path={"ad_account_id": ad_account_id}, query=query
             ):

@@ -12,10 +12,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
-
-from spotify_ads_cli import bash
-from spotify_ads_cli.consoles import take_everything
 
 __all__ = ["main"]
 
@@ -55,6 +51,8 @@ def main() -> None:
 
 def _somebody_is_still_asked() -> bool:
     """Whether a thread waits for a person, or a keyring, who was given up: Python would wait for it at its end."""
+    import threading  # noqa: PLC0415 - as in _run
+
     others = [one for one in threading.enumerate() if one is not threading.current_thread() and not one.daemon]
     for one in others:
         one.join(_GOODBYE_SECONDS)
@@ -62,6 +60,10 @@ def _somebody_is_still_asked() -> bool:
 
 
 def _run() -> None:
+    # Imported here, where Ctrl-C is no traceback any more.
+    from spotify_ads_cli import bash  # noqa: PLC0415
+    from spotify_ads_cli.consoles import take_everything  # noqa: PLC0415
+
     try:
         from spotify_ads_cli.app import app  # noqa: PLC0415 - the extra may be missing
     except ModuleNotFoundError as missing:

@@ -375,12 +375,13 @@ def _give(name: str, schema: object) -> Any:  # noqa: ANN401 -- a change of the 
         (_give("inner", {"$ref": "#/components/schemas/Thing"}), "schemas contain each other: StoredThing"),
         (
             lambda document: document["paths"]["/boxes/{box_id}/odd"]["get"].update(operationId="get odd"),
-            "makes no Python",
+            "cannot be an attribute",
         ),
         (
             lambda document: document["paths"]["/boxes/{box_id}/odd"]["get"].update(operationId="import"),
             "makes no Python",
         ),
+        (lambda document: document["paths"]["/boxes/{box_id}/odd"]["get"].update(tags=["../odd"]), "the tag of getOdd"),
     ],
 )
 def test_a_document_that_makes_no_python_is_refused_whole(small: Small, change: Any, message: str) -> None:  # noqa: ANN401

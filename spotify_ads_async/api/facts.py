@@ -65,7 +65,8 @@ def take_facts(document: Mapping[str, Any]) -> Facts:
             "servers": [{"url": _text(one["url"])} for one in document.get("servers", ())],
         }
     except (KeyError, TypeError, AttributeError, ValueError, re.error) as problem:
-        raise ValueError(f"not an OpenAPI 3.0 document: {type(problem).__name__} {problem}") from problem
+        said = f"it has no {problem}" if isinstance(problem, KeyError) else f"{type(problem).__name__} {problem}"
+        raise ValueError(f"not an OpenAPI 3.0 document: {said}") from problem
 
 
 def _require_bounds(document: object) -> None:

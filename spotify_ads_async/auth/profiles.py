@@ -90,8 +90,8 @@ class Profiles:
             return []
         except OSError as problem:
             raise ConfigurationError(
-                f"the profiles in {self._folder} cannot be read ({problem.strerror}): give this user the folder, or set"
-                " XDG_CONFIG_HOME"
+                f"the profiles in {self._folder} cannot be read ({problem.strerror}): mend that, or set"
+                " XDG_CONFIG_HOME to another folder"
             ) from None
         return sorted(file.stem for file in files if file.suffix == ".json" and _NAME.fullmatch(file.stem))
 

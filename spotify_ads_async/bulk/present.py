@@ -13,6 +13,7 @@ from spotify_ads_async.errors import RequestRejected
 from spotify_ads_async.pagination import READ_AHEAD, ListCall
 from spotify_ads_async.pagination.order import with_order
 from spotify_ads_async.pagination.page import Caller
+from spotify_ads_async.pagination.some import batched
 
 __all__ = ["PAGE_SIZE", "Found", "Take", "read_present"]
 
@@ -60,8 +61,7 @@ class _Reader:
         found: list[Found] = []
         for item in items:
             entity_id = str(item.id)
-            if entity_id in self.missing:
-                del self.missing[entity_id]
+            if self.missing.pop(entity_id, item) is None:
                 found.append((entity_id, item))
         if found:
             await self._take(found)
@@ -70,13 +70,10 @@ class _Reader:
         return ListCall(self._caller, self._entity.states, path=self._path, query={"limit": PAGE_SIZE, **query})
 
     async def list_by_ids(self, parameter: str) -> None:
-        ids = list(self.missing)
-        chunks = [ids[start : start + PAGE_SIZE] for start in range(0, len(ids), PAGE_SIZE)]
-
         async def read(chunk: Sequence[str]) -> None:
             await self._found((await self._list({parameter: chunk})).items)
 
-        await some_at_once(read, chunks)
+        await some_at_once(read, list(batched(list(self.missing), PAGE_SIZE)))
 
     async def walk(self) -> None:
         # An order that edits cannot change, the same for the first page and for the walk behind it.

@@ -10,14 +10,14 @@ from typing import Any
 import anyio.to_thread
 
 from spotify_ads_async.bulk.entities import AD_SETS
+from spotify_ads_async.bulk.plan.totals import is_off, type_and_amount
 from spotify_ads_async.bulk.present import PAGE_SIZE, Found, read_present
 from spotify_ads_async.bulk.records import Decision, Header
-from spotify_ads_async.bulk.results import budget_of, is_off
 from spotify_ads_async.bulk.store.plan_file import PlanFile
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.governor import Priority
 from spotify_ads_async.models import AdStatus
-from spotify_ads_async.reports.planning import batched
+from spotify_ads_async.pagination.some import batched
 from spotify_ads_async.types import Answer, MicroAmount
 
 __all__ = ["budgets_resumed"]
@@ -37,7 +37,7 @@ async def budgets_resumed(ads: AdsClient, plan: Path) -> dict[str, MicroAmount]:
     header, ids = await anyio.to_thread.run_sync(_resumed, plan)
     ads = ads.with_options(priority=Priority.BULK, keep_json=True)
     account, kind = ads.ad_account(header.ad_account_id), header.kind.plural
-    parts = [list(part) for part in batched(ids, PAGE_SIZE)]
+    parts = list(batched(ids, PAGE_SIZE))
     sets: list[dict[str, Any]] = []
 
     async def take(found: Sequence[Found]) -> None:
@@ -53,7 +53,7 @@ async def budgets_resumed(ads: AdsClient, plan: Path) -> dict[str, MicroAmount]:
         await read_present(ads, AD_SETS, account.id, [one for one in ids if one not in spend], take)
     budgets = Counter[str]()
     for one in sets:
-        amount = budget_of(one)[1]
+        amount = type_and_amount(one.get("budget"))[1]
         if amount and not is_off(one):
             budgets[one["budget"].get("currency") or header.currency] += amount
     return dict(+budgets)

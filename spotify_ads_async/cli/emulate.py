@@ -56,7 +56,7 @@ def emulate(
         str, typer.Option(help="What goes wrong, as KIND=SHARE,…; for example reset=0.01,error=0.02:500.")
     ] = "",
     seed: Annotated[int, typer.Option(help="Where data, latencies and faults come from.")] = 0,
-    clock_skew: Annotated[float, typer.Option(help="Seconds by which the emulator's clock runs ahead.")] = 0.0,
+    clock_skew: Annotated[float, typer.Option(min=-3e9, max=3e9, help="Seconds by which its clock runs ahead.")] = 0.0,
     strict_tokens: Annotated[
         bool, typer.Option("--strict-tokens", help="Take only access tokens that the emulator issued.")
     ] = False,

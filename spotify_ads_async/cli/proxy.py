@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated
@@ -24,7 +23,6 @@ from spotify_ads_async.types import Secret
 
 __all__ = ["proxy"]
 
-_DESCRIPTORS = 65_536
 _LONGEST_KEY = 64 * 1024
 
 
@@ -55,7 +53,6 @@ def proxy(
     key = None if key_file is None else _key_in(key_file)
 
     async def serve() -> None:
-        _take_descriptors()
         settings = await environment()
         async with Governor(settings.limits, store=settings.store) as governor:
             credentials = await _credentials(settings, sign=sign)
@@ -99,16 +96,6 @@ async def _serve(server: QuotaProxy, address: str, about: str) -> None:
         say(f"{about} · windows at {server.origin}/-/ · Ctrl-C ends it")
         async with on_interrupt(ended.set):
             await ended.wait()
-
-
-def _take_descriptors() -> None:
-    """Take as many connections as the system gives: a request that waits holds one, and later one upstream."""
-    if sys.platform != "win32":
-        import resource  # noqa: PLC0415 - not everywhere
-
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
 async def _credentials(settings: Settings, *, sign: bool | None) -> Credentials | None:

@@ -51,6 +51,7 @@ _OPTIONS: Mapping[str, str] = {
 _OBJECTS_BETWEEN_LOOKS = 50_000
 """Objects that may be made before Python looks for garbage in circles: some megabytes."""
 _OF_PYTHON = re.compile("|".join([r"\b(?:path|query|body)\.(?=[a-z])", *map(re.escape, _OPTIONS)]))
+_DESCRIPTORS = 65_536
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _USAGE_ERRORS = (ConfigurationError, SpreadsheetError, OSError)
 
@@ -77,6 +78,7 @@ def usage_error(message: str) -> NoReturn:
 def run(command: Callable[[], Awaitable[int | None]]) -> NoReturn:
     """Run an async command to its end and leave with its exit code."""
     provide_temporary_folder()
+    _take_descriptors()
     try:
         # What is imported by now stays until the end, and a batch of rows is no garbage while it is worked on: looking
         # at them again and again costs bulk work a fifth of its time.
@@ -91,6 +93,16 @@ def run(command: Callable[[], Awaitable[int | None]]) -> NoReturn:
     except BaseExceptionGroup as group:
         code = _ended_by(first_cause(group))
     raise typer.Exit(code)
+
+
+def _take_descriptors() -> None:
+    """Take as many files and connections as the system gives: a server holds two for each request that waits."""
+    if sys.platform != "win32":
+        import resource  # noqa: PLC0415 - not everywhere
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
 async def _until_told_to_end(command: Callable[[], Awaitable[int | None]]) -> int:

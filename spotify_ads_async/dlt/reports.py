@@ -15,8 +15,8 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention
 
 from spotify_ads_async import AdAccount, NotEnoughData, SpotifyAdsError
 from spotify_ads_async.models import InsightDimension, ReportEntityType, ReportFieldType, ReportGranularity
+from spotify_ads_async.pagination.some import batched
 from spotify_ads_async.reports import HIDDEN, AggregateReportCall, ReportRow
-from spotify_ads_async.reports.planning import batched
 from spotify_ads_async.reports.rows import MONEY_DECIMALS, InsightRow, Kind, Measured, adds_up, kind_of
 from spotify_ads_async.types import Answer
 

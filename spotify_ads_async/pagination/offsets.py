@@ -88,6 +88,7 @@ class OffsetPager(Generic[ItemT]):
         self._mark = HighWaterMark(self._floor)
         self._gained = 0
         self._yielded = 0
+        self._start = start
         # What to ask next; what was asked ahead and last; how many rows the server gives at once; how far to step back.
         self._next = self._floor
         self._ahead: int | None = None
@@ -108,6 +109,9 @@ class OffsetPager(Generic[ItemT]):
             return
         for key in start.after:
             self._seen.add(key)
+        self._yielded = start.yielded
+        self._passes.reordered = start.reordered
+        self._passes.sweep.go_on_after(start.after)
         self._mark.resume(start)
         if start.whole:
             self._next = max(self._floor, start.offset - OVERLAP)
@@ -173,6 +177,7 @@ class OffsetPager(Generic[ItemT]):
                 self._next = self._search.offset
                 return False
             self._search = None
+            self._passes.disturbed |= self._start is None or not self._start.is_in(keys, offset, page.total)
             return True
         if self._blind or offset <= self._floor:
             return True
@@ -185,7 +190,7 @@ class OffsetPager(Generic[ItemT]):
             self._search = Search(self._operation.id, offset - self._limit // 2, self._floor, self._limit, None)
             self._next = self._search.offset
         else:
-            self._back = self._back * 2 or self._limit // 2
+            self._back = self._back * 2 or -(-self._lengths.usual // 2)
             self._next = max(self._floor, offset - self._back)
         return False
 
@@ -193,7 +198,7 @@ class OffsetPager(Generic[ItemT]):
         rows, sweep = page.items, self._passes.sweep
         self._passes.disturbed |= bool(sweep.tail) and keys[: len(sweep.tail)] != sweep.tail
         ends = sweep.ends_here(keys)
-        met = sweep.take(rows, keys, total, first=offset <= self._floor)
+        met = sweep.take(offset, rows, keys, total, first=offset <= self._floor)
         fresh = len(keys) if self._blind else len(met)
         self._passes.watch.page(offset, keys, fresh, total)
         self._passes.reordered |= sweep.reordered and self._fixed
@@ -232,8 +237,8 @@ class OffsetPager(Generic[ItemT]):
             self._confirming, self._next = True, reach
             self._passes.sweep.tail = []
             return self._void(calm=False)
-        if full or fresh or total is None or reach > total:
-            # Where it is not full, the server gives fewer rows at once than were asked for.
+        if full or fresh or total is None or reach > total or length > OVERLAP:
+            # Where it is not full, the server gives fewer rows at once than were asked for, known ones perhaps.
             self._contradictions = 0
             usual, self._lengths.usual = self._lengths.usual, max(1, length)
             resized, shorter = usual != length, length < usual
@@ -255,8 +260,7 @@ class OffsetPager(Generic[ItemT]):
         """The end of a pass, ``short`` of the server's count: the end of the walk too, unless rows may be missing."""
         if self._blind or self._resumed:
             self.done = True
-            if not self._resumed:
-                self._passes.missing = self._passes.counted(self._yielded)
+            self._passes.end_only(short, self._yielded, lasting=not self._resumed)
             return True
         self.done = self._passes.end(short)
         if not self.done:
@@ -281,7 +285,7 @@ class OffsetPager(Generic[ItemT]):
     def position(self, taken: int | None) -> Position:
         """The place after ``taken`` rows of the page that counted last, None for all of them."""
         after, offset, total = self._mark.place(taken)
-        yielded = len(self._seen) - (0 if taken is None else self._gained - min(taken, self._gained))
+        yielded = self._yielded - (0 if taken is None else self._gained - min(taken, self._gained))
         return Position(
             operation=self._operation.id,
             list=self._digest,
@@ -289,6 +293,8 @@ class OffsetPager(Generic[ItemT]):
             after=() if self._blind else after,
             whole=not self._blind and not self._resumed and 0 < yielded == len(after),
             total=total,
+            yielded=yielded,
+            reordered=self._passes.reordered,
         )
 
 

@@ -121,6 +121,16 @@ class Passes:
             return False
         return self.floor + len(self.seen) + sum(key not in self.seen for key in keys) < self.counts.most
 
+    def end_only(self, short: int, came: int, *, lasting: bool) -> None:
+        """End a pass that no other can follow, ``short`` of the server's count, after ``came`` rows.
+
+        Where the list moved, its count tells nothing of rows that came before the walk went on; ``lasting`` says that
+        none did.
+        """
+        counted = self.counted(came) if lasting or (came and not self.disturbed) else 0
+        moved = self.reordered or self.sweep.unexplained
+        self.missing = max(short, counted, int(moved and not lasting))
+
     def end(self, short: int = 0) -> bool:
         """End a pass, ``short`` of the server's count; whether it was the last, or else another begins."""
         unseen = max(short, self.counted(len(self.seen)))

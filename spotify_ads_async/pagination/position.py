@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -26,6 +26,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         offset: where the next row was.
         after: ids of the rows before that place, the nearest last.
         whole: whether ``after`` names every row that was yielded.
+        yielded: how many rows came before the place.
+        reordered: whether rows changed places before it, so that some of them may not have come.
         total: how many rows the list had.
         token: the continuation token of the page that the place is on.
         skip: rows of that page (of a whole list: of the list) before the place.
@@ -36,12 +38,19 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     offset: int = 0
     after: tuple[str, ...] = ()
     whole: bool = False
+    yielded: int = 0
+    reordered: bool = False
     total: int | None = None
     token: str | None = None
     skip: int = 0
 
     def __str__(self) -> str:
         return msgspec.json.encode(self).decode()
+
+    def is_in(self, keys: Sequence[str], offset: int, total: int | None) -> bool:
+        """Whether a page at ``offset`` has the place where it was, in a list that is as long as it was."""
+        before = self.offset - offset
+        return total == self.total and before > 0 and [*keys[before - 1 : before]] == [*self.after[-1:]]
 
     @classmethod
     def parse(cls, text: str) -> Position:

@@ -1,14 +1,20 @@
-"""Some of what a list holds: reading ends with the last item that is wanted."""
+"""Some of what a list holds: reading ends with the last item that is wanted; and so many at a time."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-__all__ = ["closing", "first"]
+__all__ = ["batched", "closing", "first"]
 
 ItemT = TypeVar("ItemT")
+
+
+def batched(items: Sequence[ItemT], size: int) -> Iterator[list[ItemT]]:
+    """``items`` in lists of ``size``, in order; the last one may be shorter."""
+    for start in range(0, len(items), size):
+        yield list(items[start : start + size])
 
 
 @contextlib.asynccontextmanager

@@ -6,11 +6,12 @@ createAsyncReport: at most 90 days by DAY (the end included), 50 entities, 50 ro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, TypeAlias, TypeVar
 
 from spotify_ads_async.errors import InvalidRequest
+from spotify_ads_async.pagination.some import batched
 from spotify_ads_async.types import UnsetType, in_utc
 
 __all__ = [
@@ -22,7 +23,6 @@ __all__ = [
     "Query",
     "Window",
     "aggregate_batches",
-    "batched",
     "insight_batches",
     "instant",
     "is_named",
@@ -60,12 +60,6 @@ def instant(moment: date | datetime | UnsetType) -> datetime | UnsetType:
                 f"{moment.isoformat()} is no time in UTC", path="query", rule="a time between the years 1 and 9999"
             ) from None
     return datetime.combine(moment, time(), UTC) if isinstance(moment, date) else moment
-
-
-def batched(items: Sequence[ItemT], size: int) -> Iterator[tuple[ItemT, ...]]:
-    """``items`` in tuples of ``size``, in order; the last one may be shorter."""
-    for start in range(0, len(items), size):
-        yield tuple(items[start : start + size])
 
 
 def lengths(periods: int, rows_per_period: int, *, longest: int, page: int) -> list[int]:
@@ -146,9 +140,7 @@ def aggregate_batches(query: Query) -> list[list[Query]]:
         one = query.get("entity_type") == "AD_ACCOUNT"
         return [_ranges(query, 1 if one else page, page)]
     # With LIFETIME, ids may name parents, and how many rows each has is not known.
-    return [
-        _ranges({**query, "entity_ids": list(group)}, len(group), page) for group in batched(_unique(ids), ENTITIES)
-    ]
+    return [_ranges({**query, "entity_ids": group}, len(group), page) for group in batched(_unique(ids), ENTITIES)]
 
 
 def totals_batches(query: Query) -> list[list[Query]]:
@@ -157,7 +149,7 @@ def totals_batches(query: Query) -> list[list[Query]]:
     Raises:
         InvalidRequest: more than 50 entities, and a metric that does not add up.
     """
-    groups = list(batched(_unique(query.get("entity_ids") or ()), ENTITIES)) or [()]
+    groups = list(batched(_unique(query.get("entity_ids") or ()), ENTITIES)) or [[]]
     wrong = [str(field) for field in query.get("fields") or () if field not in _ADDING_UP]
     if len(groups) > 1 and wrong:
         raise InvalidRequest(

@@ -9,6 +9,7 @@ import msgspec
 from spotify_ads_async.core.session import Session
 from spotify_ads_async.errors import InvalidAnswer
 from spotify_ads_async.models import Ad, AdSet
+from spotify_ads_async.pagination.some import batched
 from spotify_ads_async.resources import AdAccountResources
 from spotify_ads_async.trees.tree import AdSetTree, CampaignTree
 
@@ -49,8 +50,8 @@ class Reader:
         if "" in ads:
             raise InvalidAnswer("a list leaves out the id of an ad set, so that its ads cannot be found")
         ids = list(ads)
-        for start in range(0, len(ids), _PARENTS):
-            async for ad in self.account.ads.list(ad_set_ids=ids[start : start + _PARENTS]):
+        for part in batched(ids, _PARENTS):
+            async for ad in self.account.ads.list(ad_set_ids=part):
                 _require("ad set of an ad", ad.ad_set_id, ids)
                 if archived or ad.status != _ARCHIVED:
                     ads[(ad.ad_set_id or "").lower()].append(ad)

@@ -32,6 +32,7 @@ ANSWER: dict[str, Any] = {
     "targets": {"genders": ["MALE", "FEMALE"]},
     "budget": {"micro_amount": 12_345_678, "type": "DAILY", "currency": "USD"},
     "end_time": "2030-01-01T00:00:00Z",
+    "frequency_caps": [{"frequency_unit": "DAY", "frequency_period": 1, "max_impressions": 3, "newer": 1}],
 }
 
 
@@ -51,6 +52,7 @@ ANSWER: dict[str, Any] = {
         "category!=ADV_1_1",
         "name~a",
         'targets.genders=["MALE", "FEMALE"]',
+        'frequency_caps=[{"frequency_unit": "DAY", "frequency_period": 1, "max_impressions": 3, "newer": 1}]',
     ],
 )
 def test_conditions_that_hold(text: str) -> None:
@@ -66,6 +68,7 @@ def test_conditions_that_hold(text: str) -> None:
         "bid_amount>10.00",
         "category=ADV_1_1",
         "base_rate_amount<9.00",
+        'frequency_caps=[{"frequency_unit": "DAY", "frequency_period": 1, "max_impressions": 3, "newer": 2}]',
     ],
 )
 def test_conditions_that_do_not(text: str) -> None:

@@ -64,15 +64,14 @@ def test_reads_work_in_any_home(emulator: EmulatorProcess, tmp_path: Path, name:
 
 EARLY = """
 import sys
-import tempfile
-from spotify_ads_cli import main
 
 class Impatient:
     def find_spec(self, name, path=None, target=None):
-        if name == "typer":
+        if name == "spotify_ads_cli.bash":
             raise {problem}
 
 sys.meta_path.insert(0, Impatient())
+from spotify_ads_cli import main
 main()
 """
 
@@ -93,6 +92,24 @@ def test_what_happens_before_a_command_has_begun_is_no_traceback(problem: str, c
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=False)
     assert (ended.returncode, ended.stderr[: len(said)]) == (code, said)
     assert ended.stderr.count(b"\n") == bool(said)
+
+
+FEW_FILES = """
+import resource
+from spotify_ads_async.cli.run import run
+
+async def look():
+    print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+run(look)
+"""
+
+
+@linux
+def test_a_command_takes_as_many_connections_as_the_system_gives() -> None:
+    ended = subprocess.run([sys.executable, "-c", FEW_FILES], capture_output=True, text=True, timeout=60, check=False)
+    assert int(ended.stdout) > 64
 
 
 NO_ROOM = "error: the output could not be written to its end (No space left on device): make room where it goes to"

@@ -38,6 +38,7 @@ async def test_faults_come_and_go_while_the_server_runs(api: Api) -> None:
         {"kind": "error", "share": "x"},
         {"kind": "error", "share": 1.5},
         {"kind": "error", "operations": ["getBusinesess"]},
+        {"kind": "delay", "delay": -1},
         {"kind": "error", "operation": "getBusinesses"},
     ],
 )
@@ -68,8 +69,10 @@ async def test_latency_clock_and_tokens_change_while_the_server_runs(api: Api) -
     await admin(api, 204, "PATCH", "settings", json={"latency": "0.0-0.001", "clock_skew": 86_400.0})
     made = await api.expect(200, "POST", "/businesses", json={"name": "Tomorrow", "type": "AGENCY"})
     assert made["created_at"] > (await api.get("/businesses"))["businesses"][0]["created_at"]
-    await admin(api, 400, "PATCH", "settings", json={"latency": "slow"})
+    for latency in ("slow", "nan", "1e400", "5-1", "-1"):
+        await admin(api, 400, "PATCH", "settings", json={"latency": latency})
     await admin(api, 400, "PATCH", "settings", json={"speed": 1})
+    await admin(api, 400, "PATCH", "settings", json={"clock_skew": 1e300})
     await admin(api, 204, "POST", "tokens/revocation")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -248,3 +250,45 @@ async def test_a_missing_row_is_missed_in_a_resumed_whole_list_too() -> None:
     _, position = await walk_some(ListCall(server, WHOLE), 4)
     with pytest.raises(WalkIncomplete, match="2 rows"):
         await ListCall(server, WHOLE).starting_at(position).collect()
+
+
+@pytest.mark.parametrize("count", [21, 35, 135, 220])
+@pytest.mark.parametrize("cap", [3, 20])
+async def test_a_walk_goes_on_where_the_server_gives_fewer_rows_than_were_asked_for(count: int, cap: int) -> None:
+    listed = rows(230)
+    call = ListCall(ListServer(offset_answers(listed, cap=cap)), ROWS)
+    found, position = await walk_some(call, count)
+    assert found + await call.starting_at(position).collect() == listed
+
+
+@pytest.mark.parametrize("count", [5, 36, 60, 77, 100])
+@pytest.mark.parametrize("turned", [0, 7, 11, 23])
+async def test_a_walk_that_goes_on_amid_rows_that_change_places_is_complete_or_says_so(count: int, turned: int) -> None:
+    listed = rows(120)
+
+    def answer(query: Mapping[str, Any]) -> Listing:
+        # The list is turned round by so many rows in each answer; or neighbours stand the other way round in every
+        # other one.
+        listed[:] = [listed[(place + turned) % 120 if turned else place ^ 1] for place in range(len(listed))]
+        return offset_answers(listed, cap=7)(query)
+
+    call = ListCall(ListServer(answer), ROWS).reading_ahead(0)
+    try:
+        found, position = await walk_some(call, count)
+        found += await call.starting_at(position).collect()
+    except WalkIncomplete:
+        return
+    assert sorted(row.id or "" for row in found) == sorted(row.id or "" for row in listed)
+
+
+async def test_rows_that_change_places_are_not_looked_for_without_end() -> None:
+    listed, draw = rows(90), random.Random(3)  # noqa: S311 - nothing secret
+
+    def answer(query: Mapping[str, Any]) -> Listing:
+        mixed = [row for start in range(0, 90, 10) for row in draw.sample(listed[start : start + 10], 10)]
+        return offset_answers(mixed, total=None, cap=3)(query)
+
+    server = ListServer(answer)
+    with pytest.raises(WalkIncomplete):
+        await ListCall(server, ROWS).reading_ahead(0).collect()
+    assert len(server.queries) < 1500

@@ -117,6 +117,26 @@ async def test_a_refusal_beyond_the_cap_names_the_wait() -> None:
     assert caught.value.retry_after == 79892.0
 
 
+async def test_a_wait_of_just_the_cap_is_kept() -> None:
+    policy = RetryPolicy(retry_after_cap=0.0, first_delay=0.0)
+    script = [faults.failed(429, Retry_After="0"), faults.failed(503, Retry_After="0")]
+    async with RawServer(otherwise=answer(200, calls.READ.answer), script=script) as server:
+        async with client(server.base_url, policy=policy) as ads:
+            await calls.READ.by(ads)
+        assert len(server.received) == 3
+
+
+async def test_a_write_that_the_server_failed_at_is_in_doubt_and_says_what_to_do() -> None:
+    async with RawServer(otherwise=faults.failed(502)) as server, client(server.base_url) as ads:
+        with pytest.raises(OutcomeUnknown) as caught:
+            await calls.WRITE.by(ads)
+    assert str(caught.value) == (
+        "updateAdSet: the request left and nothing tells whether it took effect: read it back before sending it again;"
+        " last seen: the server failed; the server says: no; NO: no (HTTP 502, sp_trace_id trace, it may have taken"
+        " effect)"
+    )
+
+
 async def test_a_deadline_amid_a_write_leaves_its_outcome_unknown() -> None:
     async with RawServer(otherwise=stall) as server, client(server.base_url, deadline=1.0) as ads:
         with pytest.raises(OutcomeUnknown, match="deadline") as caught:

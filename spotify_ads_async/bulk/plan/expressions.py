@@ -136,8 +136,14 @@ def parse_condition(entity: Listed, text: str) -> Condition:
 
 
 def _comparable(column: Column, text: str) -> Cell:
-    """A value to compare with: text as it stands (an id, a piece of a name), anything else as in a cell."""
-    return text if column.kind is Kind.TEXT else parse_cell(column, text)
+    """A value to compare with: text as it stands (an id, a piece of a name), anything else as in a cell.
+
+    JSON with every key in it, whether this package knows it or not.
+    """
+    if column.kind is Kind.TEXT:
+        return text
+    value = parse_cell(column, text)
+    return msgspec.json.decode(text) if column.kind is Kind.JSON and value is not None else value
 
 
 def parse_setting(entity: Entity, text: str, *, clear: str = CLEAR, zone: ZoneInfo | None = None) -> Setting:

@@ -14,6 +14,7 @@ from spotify_ads_async.models import CampaignDraft
 from spotify_ads_async.operation import ListOperation, Operation
 from spotify_ads_async.pagination import ListCall
 from spotify_ads_async.pagination.page import Caller
+from spotify_ads_async.pagination.some import batched
 
 __all__ = ["DRAFT_KINDS", "DraftKind", "campaign_drafts", "drafts_within", "made_at"]
 
@@ -90,7 +91,7 @@ async def drafts_within(caller: Caller, ad_account_id: str, kind: DraftKind, ids
     Raises:
         SpotifyAdsError: the list cannot be read.
     """
-    parts = [None] if ids is None else [ids[start : start + PAGE_SIZE] for start in range(0, len(ids), PAGE_SIZE)]
+    parts = [None] if ids is None else list(batched(ids, PAGE_SIZE))
     found: list[Any] = []
     for part in parts:
         query = {"limit": PAGE_SIZE} | ({} if part is None else {kind.within: part})

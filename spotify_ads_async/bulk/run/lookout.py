@@ -22,6 +22,7 @@ from spotify_ads_async.core.tasks import first_cause, some_at_once
 from spotify_ads_async.pagination import ListCall
 from spotify_ads_async.pagination.order import with_order
 from spotify_ads_async.pagination.page import Caller
+from spotify_ads_async.pagination.some import batched
 
 __all__ = ["Lookout", "Offer"]
 
@@ -109,7 +110,7 @@ class Lookout:
 
         if len(wanted) > _SINGLY and not self._is_fresh():
             if self._entity.id_filter is not None:
-                for chunk in _chunks(list(wanted)):
+                for chunk in batched(list(wanted), PAGE_SIZE):
                     await take((await self._list({self._entity.id_filter: chunk})).items)
             elif self._entity.parent_filter is not None and all(parents):
                 await self._walk(parents, wanted, take)
@@ -136,7 +137,7 @@ class Lookout:
         return ListCall(self._caller, self._entity.states, path=self._path, query={"limit": PAGE_SIZE, **query})
 
     async def _offer(self, numbers: Sequence[int], texts: Mapping[int, str] | None, offer: Offer) -> bool:
-        for some in _chunks(numbers):
+        for some in batched(numbers, PAGE_SIZE):
             for work in await self._journal.read(lambda plan, some=some: plan.work(some)):
                 text = texts[work.number] if texts is not None else (work.text or None) if self._is_fresh() else None
                 if not await offer(work, text):
@@ -156,7 +157,3 @@ def _groups(parents: Sequence[tuple[str, int]]) -> Iterator[list[str]]:
             group, rows = [], 0
     if group:
         yield group
-
-
-def _chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    return (items[start : start + PAGE_SIZE] for start in range(0, len(items), PAGE_SIZE))

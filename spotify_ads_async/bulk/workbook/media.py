@@ -18,6 +18,7 @@ from spotify_ads_async.core.tasks import some_at_once
 from spotify_ads_async.errors import InvalidRequest, SpotifyAdsError
 from spotify_ads_async.operations import GET_ASSETS_BY_AD_ACCOUNT
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.pagination.some import batched
 
 __all__ = ["MediaUploads"]
 
@@ -164,19 +165,18 @@ class MediaUploads:
         self._work.progress.processing = 0
 
     async def _ask(self) -> None:
-        asked = list(self._processing)
-        for start in range(0, len(asked), PAGE_SIZE):
+        for asked in batched(list(self._processing), PAGE_SIZE):
             try:
-                page = await self._assets(asset_ids=asked[start : start + PAGE_SIZE])
+                page = await self._assets(asset_ids=asked)
             except SpotifyAdsError as problem:
                 # Whoever cannot ask cannot make ads either: the files stay as they are for a later run.
                 self._work.stop_if_refused(problem)
-                for asset_id in asked[start : start + PAGE_SIZE]:
+                for asset_id in asked:
                     item, _ = self._processing.pop(asset_id)
                     reason = f"{Path(item.path).name} could not be read back: {problem}"
                     await self._failed(item.number, reason, _RESUME)
                 continue
-            await self._look_for(asked[start : start + PAGE_SIZE], {str(asset.id) for asset in page.items})
+            await self._look_for(asked, {str(asset.id) for asset in page.items})
             for asset in page.items:
                 if str(asset.id) in self._processing:
                     await self._arrived(self._processing[str(asset.id)][0], asset)

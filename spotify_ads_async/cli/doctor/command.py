@@ -21,23 +21,20 @@ from spotify_ads_async.cli.text import printable
 __all__ = ["CHECKS", "doctor"]
 
 _STORE_REMEDY = "start it, or name another one: SPOTIFY_ADS_STORE=sqlite:///…, redis://…, or memory"
+_ACCESS_REMEDY = "try again later; if it stays, look at the address (SPOTIFY_ADS_BASE_URL) and at what stands between"
 CHECKS: tuple[Check, ...] = (
     Check("versions", here.check_versions),
     Check("configuration", here.check_configuration),
     Check("folders", here.check_folders),
     Check("sign-in", here.check_sign_in, needs=("configuration",)),
-    Check("store", here.check_store, needs=("configuration",), remedy=_STORE_REMEDY),
-    Check("proxy", server.check_proxy, needs=("configuration",)),
-    Check("network", server.check_network, needs=("configuration", "proxy"), remedy="look at the network"),
+    Check("store", here.check_store, needs=("configuration",), seconds=3.0, remedy=_STORE_REMEDY),
+    Check("proxy", server.check_proxy, needs=("configuration",), seconds=3.0),
+    Check("network", server.check_network, needs=("configuration", "proxy"), seconds=3.0, remedy="look at the network"),
     Check("clock", server.check_clock, needs=("network",)),
-    Check("access", server.check_access, needs=("sign-in", "store", "network"), seconds=6.0, remedy="try again later"),
+    Check("access", server.check_access, needs=("sign-in", "store", "network"), seconds=6.0, remedy=_ACCESS_REMEDY),
     Check("limits", server.check_limits, needs=("access",)),
     Check(
-        "API",
-        server.check_api,
-        needs=("configuration", "proxy"),
-        seconds=6.0,
-        remedy="spotify-ads api changes DOCUMENT",
+        "API", server.check_api, needs=("configuration", "proxy"), seconds=6.0, remedy="spotify-ads api changes FILE"
     ),
 )
 """Every check, in the order in which its findings are told: what others hang on comes first."""

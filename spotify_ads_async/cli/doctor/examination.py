@@ -73,8 +73,8 @@ class Check(NamedTuple):
     name: str
     run: Callable[[Examination], AsyncIterator[Finding]]
     needs: tuple[str, ...] = ()
-    seconds: float = 3.0
-    remedy: str = ""
+    seconds: float = 8.0
+    remedy: str = "look at what keeps this machine busy, and try again"
 
 
 async def examine(checks: Sequence[Check], examination: Examination) -> list[Finding]:

@@ -52,10 +52,12 @@ _NOTHING: Mapping[str, Any] = {}
 _MOST_CHANGES = 5
 _CONNECT_SECONDS = 2.0
 _TIMEOUT = aiohttp.ClientTimeout(total=_CONNECT_SECONDS * 2, connect=_CONNECT_SECONDS)
+_SHORT = aiohttp.ClientTimeout(total=_CONNECT_SECONDS * 1.25, connect=_CONNECT_SECONDS)
 _PROXY_REMEDY = (
     "start the proxy, or name another one: SPOTIFY_ADS_PROXY, HTTPS_PROXY; hosts to reach without: SPOTIFY_ADS_NO_PROXY"
 )
 _TERMS = "https://adsmanager.spotify.com/api-terms"
+_ROLE_REMEDY = "ask one of the account's admins for a role in it, or name another account"
 _BUSINESS_REMEDY = "ask an admin of the business for a role in it"
 _NETWORK_REMEDY = "look at the network, the proxy and the address (SPOTIFY_ADS_BASE_URL)"
 
@@ -97,9 +99,16 @@ async def check_proxy(examination: Examination) -> AsyncIterator[Finding]:
 async def check_network(examination: Examination) -> AsyncIterator[Finding]:
     """Whether the servers can be reached and their certificates are good. Leaves ``date``, the API server's clock."""
     settings: Settings = examination.facts["settings"]
-    for what, url in _addresses(settings, examination.facts.get("credentials")).items():
-        if what != "the API's document":
-            yield await _reached(examination, settings, what, url)
+    addresses = _addresses(settings, examination.facts.get("credentials"))
+    found: dict[str, Finding] = {}
+
+    async def reach(what: str) -> None:
+        found[what] = await _reached(examination, settings, what, addresses[what])
+
+    wanted = [what for what in addresses if what != "the API's document"]
+    await some_at_once(reach, wanted)
+    for what in wanted:
+        yield found[what]
 
 
 async def _reached(examination: Examination, settings: Settings, what: str, url: URL) -> Finding:
@@ -109,7 +118,7 @@ async def _reached(examination: Examination, settings: Settings, what: str, url:
     try:
         async with (
             open_session(settings.transport) as http,
-            http.get(url.origin(), allow_redirects=False, timeout=_TIMEOUT) as answer,
+            http.get(url.origin(), allow_redirects=False, timeout=_SHORT) as answer,
         ):
             seconds = anyio.current_time() - begun
             if what == "the API":
@@ -256,10 +265,11 @@ async def _of_accounts(ads: AdsClient) -> AsyncIterator[Finding]:
     for ad_account_id, refusals in (await _tried(ads, list(names))).items():
         name = f"{names[ad_account_id]} ({ad_account_id})"
         if refusals:
-            text = f"{name} refuses {' and '.join(sorted(refusals))}: {in_words(next(iter(refusals.values())))}"
-            yield Finding.problem(
-                "accounts", text, "ask one of the account's admins for a role in it, or name another account"
-            )
+            error = next(iter(refusals.values()))
+            denied = isinstance(error, PermissionDenied)
+            does = "refuses" if denied else "gives no good answer for"
+            text = f"{name} {does} {' and '.join(sorted(refusals))}: {in_words(error)}"
+            yield Finding.problem("accounts", text, _ROLE_REMEDY if denied else "try again later")
         else:
             yield Finding.ok("accounts", f"{name} answers")
     if len(accounts) > _MOST_ACCOUNTS:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
-__all__ = ["Clock", "parse", "stamp"]
+__all__ = ["CENTURY_SECONDS", "Clock", "parse", "stamp"]
 
 
 def stamp(moment: datetime) -> str:
@@ -17,6 +18,10 @@ def stamp(moment: datetime) -> str:
 def parse(text: str) -> datetime:
     """The instant that ``text`` stands for."""
     return datetime.fromisoformat(text)
+
+
+CENTURY_SECONDS: Final = 100 * 365.25 * 86_400
+"""As far as a clock can run ahead or behind: what times must hold goes further by what is added to them."""
 
 
 class Clock:

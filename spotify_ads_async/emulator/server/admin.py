@@ -10,13 +10,14 @@ import itertools
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from importlib import resources
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 from urllib.parse import parse_qs
 
 import msgspec
 from aiohttp import web
 
 from spotify_ads_async.api.facts import FILE
+from spotify_ads_async.emulator.domain.clock import CENTURY_SECONDS
 from spotify_ads_async.emulator.domain.data import exported
 from spotify_ads_async.emulator.domain.handlers.ad_sets import add_ad_sets
 from spotify_ads_async.emulator.domain.tables import Row
@@ -36,7 +37,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True):
     """What can be set while the emulator runs; ``latency`` as text, ``clock_skew`` in seconds."""
 
     latency: str | None = None
-    clock_skew: float | None = None
+    clock_skew: Annotated[float, msgspec.Meta(ge=-CENTURY_SECONDS, le=CENTURY_SECONDS)] | None = None
 
 
 class Window(msgspec.Struct, frozen=True):

@@ -88,6 +88,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise ValueError(f"the share must lie between 0 and 1, not at {self.share}")
         if not 400 <= self.status <= 599:
             raise ValueError(f"the status of a failure lies between 400 and 599, not at {self.status}")
+        if not self.delay >= 0.0:
+            raise ValueError(f"a delay of {self.delay} s cannot be waited out")
         unknown = self.operations - EVERY_OPERATION.keys()
         if unknown:
             raise ValueError(f"no operation is called {', '.join(sorted(unknown))}")

@@ -10,6 +10,8 @@ import msgspec
 
 __all__ = ["Latency", "LatencyLike"]
 
+_LONGEST_SECONDS = 86_400.0
+
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True):
     """A distribution of latencies, in seconds.
@@ -26,6 +28,14 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
     sigma: float = 0.5
     slow_share: float = 0.0
     slow_factor: float = 10.0
+
+    def __post_init__(self) -> None:
+        """Refuse what is no time to wait."""
+        numbers = (self.shortest, self.longest, self.median, self.sigma, self.slow_share, self.slow_factor)
+        if not all(0.0 <= one <= _LONGEST_SECONDS for one in numbers):
+            raise ValueError(f"a latency lies between 0 and {_LONGEST_SECONDS:.0f} s")
+        if self.kind == "uniform" and self.shortest > self.longest:
+            raise ValueError(f"a latency of {self.shortest} s at least and {self.longest} s at most is none")
 
     def draw(self, rng: random.Random) -> float:
         """One latency, in seconds."""

@@ -154,7 +154,9 @@ class Claims:
         self._retry_at, self._problem = now + self._conversation.lease / 12, problem
         if self._away_since is None:
             self._away_since = now
-            logger.warning("%s; meanwhile calls %s", problem, self._on_failure)
+            # Calls that fail say it themselves.
+            level = logging.INFO if self._on_failure == "fail" else logging.WARNING
+            logger.log(level, "%s; meanwhile calls %s", problem, self._on_failure)
             lost = StoreLost(store=self.store.name, policy=self._on_failure, problem=str(problem))
             self._scheduler.listeners.emit(lost)
         if self._on_failure == "fail":

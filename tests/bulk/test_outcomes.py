@@ -1,0 +1,317 @@
+"""What is known of a row before a request and after it, by the pure functions that decide."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from spotify_ads_async import AuthenticationError, ConnectionFailed, NotFound, RateLimited, ServerError, SpotifyAdsError
+from spotify_ads_async.bulk import ENTITIES
+from spotify_ads_async.bulk.plan.effects import Conflict, Refusal
+from spotify_ads_async.bulk.plan.state import entity_shape
+from spotify_ads_async.bulk.records import RowWork, Step, StepOutcome, StepState
+from spotify_ads_async.bulk.run.outcomes import (
+    Surprise,
+    changes_alone,
+    compared,
+    failure,
+    judged,
+    renewed,
+    staged,
+    success,
+    surprises,
+    unheard_of,
+)
+
+AD_SETS, CAMPAIGNS = ENTITIES["ad sets"], ENTITIES["campaigns"]
+STATE: dict[str, Any] = {
+    "id": "x",
+    "name": "Summer",
+    "campaign_id": "c",
+    "status": "ACTIVE",
+    "bid_micro_amount": 10,
+    "budget": {"micro_amount": 25, "type": "DAILY"},
+    "targets": {"language": "en", "genders": ["MALE"]},
+    "category": "ADV_1_1",
+}
+
+
+def text(**changes: Any) -> str:  # noqa: ANN401 - any JSON
+    """The state with changes, as JSON; None takes a field away."""
+    state = {name: value for name, value in {**STATE, **changes}.items() if value is not None}
+    return msgspec.json.encode(state).decode()
+
+
+def row(*bodies: dict[str, Any], states: tuple[StepState, ...] = (), **before: Any) -> RowWork:  # noqa: ANN401
+    """A row that makes requests with these bodies; what stood before each field is the state's, or as said."""
+    after = {name: value for body in bodies for name, value in body.items()}
+    steps = tuple(
+        Step(row=1, position=at, entity_id="x", body=body, state=states[at] if states else StepState.WAITING)
+        for at, body in enumerate(bodies)
+    )
+    was = {**{name: STATE[name] for name in after if name in STATE}, **before}
+    return RowWork(number=1, entity_id="x", name="Summer", text=text(), before=was, after=after, steps=steps)
+
+
+# ---- before a request
+
+
+def test_a_row_whose_entity_is_as_it_was_goes_as_it_is() -> None:
+    work = row({"name": "Autumn"})
+    assert renewed(AD_SETS, work, text(), force=False) is work
+
+
+def test_a_row_goes_on_top_of_what_somebody_else_changed_besides() -> None:
+    work = row({"budget": {"micro_amount": 30, "type": "DAILY"}}, {"name": "Autumn"})
+    now = text(name="Spring", budget={"micro_amount": 25, "type": "DAILY", "newer": 1})
+    conflict = renewed(AD_SETS, work, now, force=False)
+    assert conflict == (Conflict(field="name", planned="Summer", found="Spring", wanted="Autumn"),)
+    forced = renewed(AD_SETS, work, now, force=True)
+    assert isinstance(forced, RowWork)
+    assert (forced.text, forced.name) == (now, "Spring")
+    assert forced.before == {"budget": {"micro_amount": 25, "type": "DAILY", "newer": 1}, "name": "Spring"}
+    assert [step.body for step in forced.steps] == [
+        {"budget": {"micro_amount": 30, "type": "DAILY", "newer": 1}},
+        {"name": "Autumn"},
+    ]
+    assert {step.state for step in forced.steps} == {StepState.WAITING}
+
+
+def test_what_is_done_of_a_row_stays_and_what_somebody_else_did_is_done() -> None:
+    states = (StepState.DONE, StepState.WAITING)
+    work = row({"bid_micro_amount": 12}, {"name": "Autumn", "category": "ADV_2"}, states=states)
+    same = renewed(AD_SETS, work, text(bid_micro_amount=99, name="Autumn", category="ADV_2"), force=False)
+    assert isinstance(same, RowWork)
+    done, waiting = same.steps
+    assert done == work.steps[0]
+    assert (waiting.body, waiting.state) == ({}, StepState.DONE)
+    assert same.before["bid_micro_amount"] == 10
+    assert same.after["bid_micro_amount"] == 12
+    half = renewed(AD_SETS, work, text(bid_micro_amount=99, name="Autumn"), force=False)
+    assert isinstance(half, RowWork)
+    assert (half.steps[1].body, half.steps[1].state) == ({"category": "ADV_2"}, StepState.WAITING)
+    nameless = renewed(AD_SETS, row({"category": "ADV_2"}), text(name=None), force=False)
+    assert isinstance(nameless, RowWork)
+    assert nameless.name == "Summer"
+
+
+def test_what_was_archived_or_moved_takes_no_change() -> None:
+    work = row({"name": "Autumn"})
+    archived = renewed(AD_SETS, work, text(status="ARCHIVED"), force=True)
+    assert archived == Refusal(
+        reason="was archived since it was planned: what is archived takes no change", column="status"
+    )
+    moved = renewed(AD_SETS, work, text(campaign_id="d"), force=True)
+    reason = 'was moved since it was planned: campaign_id was "c" and is "d"'
+    assert moved == Refusal(reason=reason, column="campaign_id")
+    gone = renewed(AD_SETS, work, text(campaign_id=None), force=True)
+    assert isinstance(gone, Refusal)
+    assert gone.reason == 'was moved since it was planned: campaign_id was "c" and is not set'
+    of_old = msgspec.structs.replace(work, text=text(status="ARCHIVED", campaign_id=None))
+    assert isinstance(renewed(AD_SETS, of_old, text(status="ARCHIVED", campaign_id="d"), force=False), RowWork)
+    assert isinstance(renewed(CAMPAIGNS, work, text(campaign_id="d"), force=False), RowWork)
+
+
+def test_for_an_api_that_merges_nothing_leaves_but_what_changes() -> None:
+    body = {"budget": {"micro_amount": 30, "type": "DAILY"}, "targets": {"language": "de"}, "name": "Summer"}
+    assert changes_alone(STATE, body) == {"budget": {"micro_amount": 30}, "targets": {"language": "de", "genders": []}}
+
+
+def test_what_only_the_server_knows_of_is_named_where_it_stands() -> None:
+    body = {
+        "name": None,
+        "newer": 1,
+        "budget": {"micro_amount": None, "later": {}},
+        "frequency_caps": [{"max_impressions": 1}, {"unit": "DAY"}],
+        "targets": "text",
+        "cost_modifiers": {"x": 1},
+    }
+    shape = entity_shape(AD_SETS)
+    places = ["newer", "budget.micro_amount", "budget.later", "frequency_caps[1].unit"]
+    assert list(unheard_of(body, shape)) == places
+    assert list(unheard_of([body], shape)) == []
+
+
+# ---- after a request
+
+
+@pytest.mark.parametrize(
+    ("surprise", "said"),
+    [
+        (Surprise("name", "a", "b"), 'name was "a" and is "b"'),
+        (Surprise("name", msgspec.UNSET, "b"), 'name was not set and is "b"'),
+        (Surprise("caps", [1], []), "caps was [1] and is gone"),
+        (Surprise("name", "a" * 198, "b" * 199), f'name was "{"a" * 198}" and is "{"b" * 199}…'),
+    ],
+)
+def test_a_surprise_says_what_was_and_what_is(surprise: Surprise, said: str) -> None:
+    assert str(surprise) == said
+
+
+@pytest.mark.parametrize(
+    ("before", "found", "fields"),
+    [
+        ({}, {"name": "Winter"}, ["name"]),
+        ({}, {"id": "y", "campaign_id": "d"}, ["id", "campaign_id"]),
+        ({}, {"status": "READY", "updated_at": "x", "draft_hierarchy_version": 2}, []),
+        ({}, {"status": "ARCHIVED"}, ["status"]),
+        ({}, {"brand_new": 1}, []),
+        ({"newer": 1}, {"newer": 2}, []),
+        ({"newer": 2}, {"newer": 1}, ["newer"]),
+        ({"newer": 2}, {"newer": None}, ["newer"]),
+        ({"newer": 1}, {"newer": "1"}, ["newer"]),
+        ({"newer": "2027-03-01T00:00:00"}, {"newer": "2027-03-02T00:00:00"}, []),
+        ({"newer": "2027-03-02T00:00:00"}, {"newer": "2027-03-01T00:00:00"}, ["newer"]),
+        ({"newer": "2027-03-02T00:00:00Z"}, {"newer": "2027-03-03T00:00:00"}, ["newer"]),
+        ({"newer": "text"}, {"newer": "other"}, ["newer"]),
+        ({"cost_model": "CPM"}, {"cost_model": "CPC"}, []),
+        ({"cost_model": "CPM"}, {"cost_model": None}, ["cost_model"]),
+        ({}, {"budget": {"micro_amount": 30, "type": "LIFETIME"}}, ["budget.type"]),
+        ({"budget": {"micro_amount": 25, "currency": "USD"}}, {"budget": {"micro_amount": 30}}, []),
+    ],
+)
+def test_what_changed_besides_what_was_sent(before: dict[str, Any], found: dict[str, Any], fields: list[str]) -> None:
+    sent = {"budget": {"micro_amount": 30, "type": "DAILY"}} if "budget" in found else {}
+    if "budget" in before:
+        sent = {"budget": {"micro_amount": 30}}
+    was = {**STATE, **before}
+    now = {name: value for name, value in {**was, **found}.items() if value is not None}
+    assert [one.field for one in surprises(AD_SETS, was, sent, now)] == fields
+
+
+NESTED = {"a": {"b": {"c": 1}, "list": [1]}, "flat": 1}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "old", "new", "seen"),
+    [
+        ({"a": 1}, {"a": 1}, {"a": 1}, []),
+        ({"a": 2}, {"a": 1}, {"a": 2}, []),
+        ({"a": 2}, {"a": 1}, {"a": 1}, []),  # left as it was: said in the results
+        ({"a": 2}, {"a": 1}, {"a": 3}, ["targets.a was 1 and is 3"]),
+        ({"a": 1}, {"a": 1}, {"a": 3}, ["targets.a was 1 and is 3"]),
+        ({"a": "Two  words"}, {"a": "one"}, {"a": "two words"}, []),
+        ({"a": "one"}, {"a": "one"}, {"a": "ONE"}, ['targets.a was "one" and is "ONE"']),
+        ({"a": 2}, {"a": 1}, {}, ["targets.a was 1 and is gone"]),
+        ({}, {"a": 1}, {"a": 1}, []),  # taken away, and left as it was
+        ({}, {"a": 1}, {"a": 2}, []),  # the server's default in place of what was taken away
+        ({}, {}, {"a": 2}, []),
+        ({"a": 2}, {}, {"a": 3}, ["targets.a was not set and is 3"]),
+        ({"a": {"b": 2}}, {"a": {"b": 1}}, {"a": {"b": 3}}, ["targets.a.b was 1 and is 3"]),
+        ({"a": {"b": 2}}, {"a": "text"}, {"a": {"b": 3}}, ["targets.a.b was not set and is 3"]),
+        ({"a": {"b": 2}}, {"a": {"b": 1}}, {"a": 3}, ['targets.a was {"b":1} and is 3']),
+        ({"a": [1]}, {"a": [2]}, {"a": [3]}, ["targets.a was [2] and is [3]"]),
+    ],
+)
+def test_what_became_of_a_value_within_what_was_sent(
+    wanted: dict[str, Any], old: dict[str, Any], new: dict[str, Any], seen: list[str]
+) -> None:
+    before, sent, found = ({"targets": one, "name": "Summer"} for one in (old, wanted, new))
+    sent.pop("name")
+    assert list(map(str, surprises(AD_SETS, before, sent, found))) == seen
+
+
+def test_what_the_server_alone_writes_within_a_field_may_change_and_not_go() -> None:
+    sent = {"micro_amount": 30, "type": "DAILY"}
+    before = {"budget": {"micro_amount": 25, "type": "DAILY", "currency": "USD"}}
+
+    def seen(before: dict[str, Any], found: dict[str, Any]) -> list[str]:
+        shall = {"budget": {**sent, "currency": "USD"}}
+        return list(map(str, surprises(AD_SETS, before, shall, {"budget": found})))
+
+    assert seen(before, {**sent, "currency": "EUR"}) == []
+    assert seen(before, sent) == ['budget.currency was "USD" and is gone']
+    assert seen({"budget": sent}, sent) == []
+    assert seen({"budget": sent}, {**sent, "currency": "EUR"}) == []
+
+
+def test_what_the_server_alone_writes_is_neither_sent_nor_put_back() -> None:
+    budget = {"micro_amount": 25, "type": "DAILY", "currency": "USD"}
+    work = row({"budget": {**budget, "micro_amount": 30}}, budget=budget)
+    again = renewed(AD_SETS, work, text(budget=budget, name="Spring"), force=False)
+    assert isinstance(again, RowWork)
+    assert again.steps[0].body == {"budget": {"micro_amount": 30, "type": "DAILY"}}
+    named = msgspec.structs.replace(row({"name": "Autumn"}), text=text(budget=budget))
+    found = {**STATE, "name": "Autumn", "budget": {**budget, "micro_amount": 99}}
+    damage = compared(AD_SETS, named, {"name": "Autumn"}, found).damage
+    assert damage == {"budget": {"micro_amount": 25, "type": "DAILY"}}
+
+
+def test_damage_is_what_it_was_and_can_be_sent_again() -> None:
+    step = Step(row=1, position=0, entity_id="x", body={"name": "Autumn"}, state=StepState.SENT)
+    outcome = success(AD_SETS, row(step.body), step, text(name="Autumn", category="ADV_9", bid_micro_amount=None))
+    assert outcome.state is StepState.DONE
+    assert outcome.damage == {"category": "ADV_1_1", "bid_micro_amount": 10}
+    assert outcome.found == {"name": "Autumn", "category": "ADV_9"}
+    assert outcome.surprises == ("bid_micro_amount was 10 and is gone", 'category was "ADV_1_1" and is "ADV_9"')
+    assert outcome.reason == f"the server changed more than the row said: {'; '.join(outcome.surprises)}"
+    assert outcome.text == text(name="Autumn", category="ADV_9", bid_micro_amount=None)
+
+
+def test_without_a_state_before_nothing_is_a_surprise() -> None:
+    work = msgspec.structs.replace(row({"name": "Autumn"}), text="")
+    outcome = compared(AD_SETS, work, {"name": "Autumn"}, {"name": "Autumn", "category": "ADV_9"})
+    assert outcome == StepOutcome(state=StepState.DONE, found={"name": "Autumn"})
+
+
+def test_all_that_is_not_done_is_said_first_and_once() -> None:
+    sent = {"name": "Autumn", "category": "ADV_2", "targets": {"language": "de", "genders": ["MALE"]}}
+    found = {**STATE, "name": "AUTUMN", "category": "ADV_3", "bid_micro_amount": 11}
+    outcome = compared(AD_SETS, row(sent), sent, found)
+    assert outcome.state is StepState.FAILED
+    assert outcome.reason == (
+        'the server answered, and did not do category, which is "ADV_3"; targets.language, which is still "en"; the'
+        " server made something else of name; the server changed more than the row said: bid_micro_amount was 10 and is"
+        " 11"
+    )
+    assert outcome.found == {name: found[name] for name in ("name", "category", "targets", "bid_micro_amount")}
+
+
+def test_of_a_draft_nothing_live_is_said() -> None:
+    done = StepOutcome(state=StepState.DONE, found={"name": "a"}, text="{}", damage={"b": 1}, reason="r", status=200)
+    assert staged(done) == StepOutcome(state=StepState.STAGED, reason="r", status=200)
+    assert staged(msgspec.structs.replace(done, state=StepState.FAILED)).state is StepState.FAILED
+
+
+@pytest.mark.parametrize(
+    ("error", "transient"),
+    [
+        (ServerError("x", status=503, trace_id="t"), True),
+        (RateLimited("x", status=429), True),
+        (ConnectionFailed("x"), True),
+        (AuthenticationError("x", status=401), True),
+        (NotFound("x", status=404), False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_failure_is_of_the_moment_or_of_the_request(error: SpotifyAdsError, transient: bool) -> None:  # noqa: FBT001
+    assert failure(error) == StepOutcome(
+        state=StepState.FAILED,
+        reason=str(error),
+        status=error.status,
+        trace_id=error.trace_id or "",
+        transient=transient,
+    )
+
+
+@pytest.mark.parametrize(
+    ("present", "outcome"),
+    [
+        ({"name": "Autumn", "category": None}, StepOutcome(state=StepState.DONE, found={"name": "Autumn"})),
+        ({}, StepOutcome(state=StepState.WAITING, reason="it took no effect: lost")),
+        (
+            {"name": "Winter"},
+            StepOutcome(
+                state=StepState.UNKNOWN,
+                reason="lost, and the values now are neither the old nor the new ones: somebody else changed them",
+            ),
+        ),
+    ],
+    ids=["done", "not done", "changed by others"],
+)
+def test_what_was_read_back_says_what_became_of_a_lost_request(present: dict[str, Any], outcome: StepOutcome) -> None:
+    work = msgspec.structs.replace(row({"name": "Autumn", "category": None}), after={"name": "Autumn"})
+    now = text(**present)
+    assert judged(work, work.steps[0], now, "lost") == msgspec.structs.replace(outcome, text=now)
