@@ -88,7 +88,7 @@ def _exchange(connection: sqlite3.Connection, message: Exchange) -> Reply:
             kept[report.key] = msgspec.msgpack.decode(data, type=State)
     reply = exchange(kept, message, _surroundings(connection))
     changed = [(key, state.now, msgspec.msgpack.encode(state)) for key, state in kept.items()]
-    connection.executemany("INSERT OR REPLACE INTO kept VALUES (?, ?, ?)", changed)
+    connection.executemany("INSERT OR REPLACE INTO kept (key, used_at, state) VALUES (?, ?, ?)", changed)
     return reply
 
 

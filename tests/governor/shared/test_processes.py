@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import sqlite3
@@ -213,6 +214,15 @@ async def test_a_file_that_is_no_quota_file_is_named_with_what_to_do(tmp_path: P
         with pytest.raises(StoreUnavailable, match=says) as failure:
             await admitted(through)
     assert str(path) in str(failure.value)
+
+
+async def test_a_file_whose_columns_stand_in_another_order_is_used(tmp_path: Path) -> None:
+    path = tmp_path / "quota.db"
+    with contextlib.closing(sqlite3.connect(path)) as older:
+        older.execute("CREATE TABLE kept (key TEXT PRIMARY KEY, state BLOB NOT NULL, used_at INTEGER NOT NULL)")
+    for _ in range(2):
+        async with Governor(LIMITS, store=f"sqlite://{path}") as through:
+            await admitted(through)
 
 
 async def test_a_file_of_an_older_version_is_left_alone_and_waited_out(tmp_path: Path) -> None:
