@@ -28,9 +28,17 @@ from spotify_ads_async.bulk.records import (
     StepState,
     StoredRow,
 )
-from spotify_ads_async.bulk.store.schema import decode, encode
+from spotify_ads_async.bulk.store.schema import Known, decode, encode
 
-__all__ = ["changed_since", "checksum", "planned_changes", "planned_rows", "renew_checksum", "row_work"]
+__all__ = [
+    "changed_since",
+    "changing_rows",
+    "checksum",
+    "planned_changes",
+    "planned_rows",
+    "renew_checksum",
+    "row_work",
+]
 
 _ROWS = (
     "SELECT row.number, line, entity_id, name, change, decision, outcome.outcome, reason, field, unusual, conflicts, "
@@ -41,12 +49,11 @@ _STEPS = (
     "WHERE row IN (SELECT value FROM json_each(?)) ORDER BY row, position"
 )
 _CHANGES = (
-    "SELECT number, line, entity_id, name, decision, unusual, coalesce(before, ''), coalesce(after, ''), "
+    "SELECT number, line, coalesce(entity_id, ''), name, decision, unusual, coalesce(before, ''), coalesce(after, ''), "
     "coalesce(row.state, ''), checksum, body, found "
     "FROM row LEFT JOIN step ON step.row = number ORDER BY number, position"
 )
-_DECISIONS = {one.value: one for one in Decision}
-_OUTCOMES = {one.value: one for one in RowOutcome}
+_DECISIONS, _OUTCOMES, _STATES = Known(Decision), Known(RowOutcome), Known(StepState)
 _ENDED = frozenset({Decision.REFUSED, Decision.CONFLICT})
 _DONE, _FAILED = StepState.DONE.value, StepState.FAILED.value
 _USUAL = frozenset({_DONE, StepState.WAITING.value})
@@ -116,6 +123,23 @@ def planned_changes(connection: sqlite3.Connection, path: Path) -> Iterator[Plan
             after=decode(after),
             text=text,
             steps=len(bodies),
+        )
+
+
+def changing_rows(connection: sqlite3.Connection) -> Iterator[PlannedChange]:
+    """The rows that change something, in input order, without the JSON of what they are about, and not checked."""
+    found = connection.execute(
+        "SELECT number, line, entity_id, name, before, after FROM row WHERE decision = 'planned' ORDER BY number"
+    )
+    for number, line, entity_id, name, before, after in found:
+        yield PlannedChange(
+            number=number,
+            line=line,
+            entity_id=entity_id,
+            name=name,
+            decision=Decision.PLANNED,
+            before=decode(before),
+            after=decode(after),
         )
 
 
@@ -190,7 +214,7 @@ def _work(path: Path, row: tuple[Any, ...], steps: Sequence[_StoredStep]) -> Row
                 position=step.position,
                 entity_id=entity_id,
                 body=decode(step.body),
-                state=StepState(step.state),
+                state=_STATES[step.state],
                 sent=step.sent,
             )
             for step in steps
