@@ -249,16 +249,18 @@ class TableReader:
             return CURRENCY, _of_text(self._reader.check_currency)
         if column is None:
             return "", _unclear
-        zone = header.zone or self._reading.zone
+        zone, is_text = header.zone or self._reading.zone, column.kind is Kind.TEXT
 
         def read(cell: CellValue) -> Cell:
             text = trimmed(cell) if isinstance(cell, str) else cell
             if text == "":
                 raise CellError("is blank")
-            return self._reader.value_of(column, cell_text(column, text, zone=zone))
+            if not (is_text and isinstance(text, str)):
+                text = cell_text(column, text, zone=zone)
+            return self._reader.value_of(column, text)
 
         # Files say the same again and again, but for names; what is read of JSON may be changed.
-        repeats = column.kind is not Kind.TEXT and column.kind is not Kind.JSON
+        repeats = not is_text and column.kind is not Kind.JSON
         return column.name, functools.lru_cache(_REMEMBERED, typed=True)(read) if repeats else read
 
     def _plain_row(self, row: Row) -> Change | None:
