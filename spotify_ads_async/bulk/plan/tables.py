@@ -255,9 +255,8 @@ class TableReader:
             text = trimmed(cell) if isinstance(cell, str) else cell
             if text == "":
                 raise CellError("is blank")
-            if not (is_text and isinstance(text, str)):
-                text = cell_text(column, text, zone=zone)
-            return self._reader.value_of(column, text)
+            known = text if is_text and isinstance(text, str) else cell_text(column, text, zone=zone)
+            return self._reader.value_of(column, known)
 
         # Files say the same again and again, but for names; what is read of JSON may be changed.
         repeats = not is_text and column.kind is not Kind.JSON
@@ -272,8 +271,7 @@ class TableReader:
                     values[name] = read(cell)
         except CellError:
             return None
-        entity_id = values.pop(self.entity.id_column, None)
-        values.pop(CURRENCY, None)
+        entity_id, _ = values.pop(self.entity.id_column, None), values.pop(CURRENCY, None)
         if entity_id is None or len(row.cells) > len(self._plain_readers):
             return None
         if self._may_contradict and contradiction(self.entity, tuple(values)):
