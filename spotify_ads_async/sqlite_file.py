@@ -35,7 +35,7 @@ class SqliteFile:
         self._thread: ThreadPoolExecutor | None = None
         self._process = 0
         self._connection: sqlite3.Connection | None = None
-        self._identity: tuple[int, int] | None = None
+        self._identity: list[tuple[int, int]] = []
         _files.add(self)
 
     async def run(self, work: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
@@ -83,7 +83,7 @@ class SqliteFile:
             return result
 
     def _open(self) -> sqlite3.Connection:
-        """The connection; a new one where somebody deleted or replaced the file."""
+        """The connection; a new one where somebody deleted or replaced the file, or its log alone."""
         if self._connection is not None and _identity(self.path) == self._identity:
             return self._connection
         self.close()
@@ -125,8 +125,9 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_parent=_working.release, after_in_child=_working.release)
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _identity(path: Path) -> list[tuple[int, int]]:
+    """Which file it is, and which log is beside it: without that one, two processes would write to a log each."""
     with contextlib.suppress(FileNotFoundError):
-        found = path.stat()
-        return found.st_dev, found.st_ino
-    return None
+        there = [part.stat() for part in (path, Path(f"{path}-wal")) if part.exists()]
+        return [(part.st_dev, part.st_ino) for part in there]
+    return []

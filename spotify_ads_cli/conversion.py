@@ -6,8 +6,10 @@ list takes.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from enum import Enum
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from typer.core import TyperArgument, TyperOption
@@ -61,8 +63,21 @@ def _taken(kind: Any, info: Any, value: Any, default: Any) -> Any:  # noqa: ANN4
         return value
     if isinstance(kind, type) and issubclass(kind, Enum):
         return next((member for member in kind if member.value == value), None)
+    if kind is Path:
+        return _path(info, value)
     if kind is int and value.isascii() and value.isdecimal() and len(value) < _LONG:
         number = int(value)
         too_little, too_much = info.min is not None and number < info.min, info.max is not None and number > info.max
         return None if too_little or too_much else number
     return None
+
+
+def _path(info: Any, value: str) -> Path | None:  # noqa: ANN401 - typer's own
+    """A path that may be as it is; None where typer has to look closer, and may refuse it."""
+    if info.resolve_path or info.allow_dash or info.writable or info.path_type is not None:
+        return None
+    path = Path(value)
+    if not path.exists():
+        return None if info.exists else path
+    is_of_the_kind = (info.file_okay or not path.is_file()) and (info.dir_okay or not path.is_dir())
+    return path if is_of_the_kind and os.access(path, os.R_OK) else None

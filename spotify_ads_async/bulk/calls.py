@@ -19,6 +19,7 @@ from spotify_ads_async.bulk.plan.effects import Conflict
 from spotify_ads_async.bulk.plan.expressions import BadExpression, parse_condition, parse_setting
 from spotify_ads_async.bulk.plan.problems import BadChanges, HiddenRowsFound, LeftOut, Problem
 from spotify_ads_async.bulk.plan.tables import HiddenRows, Reading
+from spotify_ads_async.bulk.plan.totals import PlanTotals
 from spotify_ads_async.bulk.records import (
     Decision,
     Header,
@@ -33,7 +34,6 @@ from spotify_ads_async.bulk.records import (
 )
 from spotify_ads_async.bulk.results import (
     Difference,
-    PlanTotals,
     differences,
     plan_totals,
     preview,
@@ -116,7 +116,7 @@ async def plan_changes(
     present: Iterable[msgspec.Struct] = (),
     force: bool = False,
     name: str = "",
-) -> None:
+) -> PlanTotals | None:
     """Read a file of changes and the present state, and make the plan. No request changes anything.
 
     Rows without an id are new: their campaigns, ad sets and ads are made as drafts when the plan is carried out.
@@ -136,6 +136,10 @@ async def plan_changes(
         force: overwrite what somebody else changed since ``base``.
         name: what the plan and its messages call the file, where that is not its name.
 
+    Returns:
+        What the plan comes to; None where it is that of a workbook with new rows or several tables, see
+        :func:`is_workbook_plan`.
+
     Raises:
         BadChanges: there are no rows, or some are refused, with file, line or cell, column and reason.
         HiddenRowsFound: rows are hidden, and ``reading.hidden`` is left out.
@@ -154,7 +158,7 @@ async def plan_changes(
             force=force,
             left_out=LeftOut(reading.leave_out),
         )
-        await plan_file(_bulk(ads), source, _header(ads, ad_account_id, source.shown), plan)
+        return await plan_file(_bulk(ads), source, _header(ads, ad_account_id, source.shown), plan)
 
 
 @contextlib.asynccontextmanager
@@ -185,7 +189,7 @@ async def plan_selection(
     settings: Sequence[str],
     skip_bad_rows: bool = False,
     zone: ZoneInfo | None = None,
-) -> None:
+) -> PlanTotals:
     """Make a plan that gives new values to everything that satisfies all conditions.
 
     Args:
@@ -197,6 +201,9 @@ async def plan_selection(
         settings: new values, such as ``bid_amount=12.50`` or ``budget.amount=+10%``.
         skip_bad_rows: plan what can be changed though other rows are refused.
         zone: the zone of times that name none.
+
+    Returns:
+        What the plan comes to.
 
     Raises:
         BadExpression: a condition or a setting cannot be understood.
@@ -210,7 +217,7 @@ async def plan_selection(
         settings=[parse_setting(entity, text, zone=zone) for text in settings],
     )
     shown = f"{entity.plural} where {' and '.join(where)}" if where else f"all {entity.plural}"
-    await planner.plan_selection(
+    return await planner.plan_selection(
         _bulk(ads), chosen, _header(ads, ad_account_id, shown, entity), plan, skip_bad_rows=skip_bad_rows
     )
 

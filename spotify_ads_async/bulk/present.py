@@ -61,8 +61,7 @@ class _Reader:
         found: list[Found] = []
         for item in items:
             entity_id = str(item.id)
-            if entity_id in self.missing:
-                del self.missing[entity_id]
+            if self.missing.pop(entity_id, item) is None:
                 found.append((entity_id, item))
         if found:
             await self._take(found)

@@ -1,35 +1,30 @@
-"""What became of every row, as a file in input order; and what a plan comes to, in figures."""
+"""What became of every row, as a file in input order; and what a plan changes, field by field."""
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, cast
 
 import msgspec
 
-from spotify_ads_async.bulk.plan.cells import CLEAR, CsvRows, to_cell
+from spotify_ads_async.bulk.plan.cells import CLEAR, to_cell
 from spotify_ads_async.bulk.plan.columns import Cell, Column
+from spotify_ads_async.bulk.plan.csv_rows import CsvRows
 from spotify_ads_async.bulk.plan.effects import Conflict, shown
-from spotify_ads_async.bulk.plan.money import amounts_in_units, in_units, most_spent
+from spotify_ads_async.bulk.plan.money import amounts_in_units, in_units
 from spotify_ads_async.bulk.plan.state import same
+from spotify_ads_async.bulk.plan.totals import PlanTotals
 from spotify_ads_async.bulk.records import Decision, Header, PlannedChange, PlannedRow, RowOutcome
 from spotify_ads_async.bulk.store.plan_file import PlanFile
 from spotify_ads_async.bulk.workbook.template import cell_of, sheet_column
 from spotify_ads_async.core.files import whole_file
-from spotify_ads_async.money import format_micros
 from spotify_ads_async.spreadsheets.writing import Emphasis, SheetColumn, WorkbookWriter
 
 __all__ = [
     "RESULT_COLUMNS",
     "Difference",
-    "PlanTotals",
-    "budget_of",
     "differences",
-    "is_off",
     "plan_totals",
     "preview",
     "result",
@@ -51,25 +46,6 @@ RESULT_COLUMNS = (
     "line",
     "id",
 )
-_ARCHIVED = "ARCHIVED"
-_MONEY = "micro_amount"
-_TIMES = frozenset({"start_time", "end_time"})
-_FLIGHT = _TIMES | {"budget"}
-_SWITCHES = frozenset({"delivery", "status"})
-_SPENT = _FLIGHT | _SWITCHES
-
-
-class _Budgeted(TypedDict, total=False):
-    """What of an entity tells what it may spend; most of its JSON is about something else."""
-
-    budget: Any
-    start_time: Any
-    end_time: Any
-    delivery: Any
-    status: Any
-
-
-_budgeted = msgspec.json.Decoder(_Budgeted)
 
 
 def result(row: PlannedRow) -> dict[str, object]:
@@ -225,132 +201,6 @@ def preview(row: PlannedRow) -> list[dict[str, Any]]:
         | {when: amounts_in_units(getattr(one, when), one.field) for when in ("before", "after")}
         for one in differences(row)
     ]
-
-
-class PlanTotals(msgspec.Struct, kw_only=True):
-    """What a plan comes to.
-
-    Attributes:
-        rows: all rows.
-        planned: rows with something to do.
-        unchanged: rows that are as wanted already.
-        refused: rows that cannot be carried out.
-        conflicts: rows that somebody else changed.
-        unusual: rows with unusual amounts of money.
-        requests: requests that the plan takes.
-        requests_held_back: requests of the rows in conflict, which are made where they are overwritten.
-        fields: how many rows change a field.
-        budget_before: micros over the rows that change a budget, by the budget's type.
-        budget_after: the same afterwards.
-        budget_growth: micros by which rows let budgets grow, whatever others shrink. A budget that becomes one of
-            another type, begins to be spent, or has its flight prolonged so that more is spent, counts whole.
-        most_before: micros that the ad sets whose budgets or flights change may spend at most until their flights end.
-        most_after: the same afterwards.
-        unbounded_before: how many of them nothing bounds, since they have a budget a day and no end.
-        unbounded_after: the same afterwards.
-        paused: rows that stop delivering.
-        resumed: rows that start delivering.
-        archived: rows that are archived, which nothing takes back.
-    """
-
-    rows: int = 0
-    planned: int = 0
-    unchanged: int = 0
-    refused: int = 0
-    conflicts: int = 0
-    unusual: int = 0
-    requests: int = 0
-    requests_held_back: int = 0
-    fields: Counter[str] = msgspec.field(default_factory=Counter[str])
-    budget_before: Counter[str] = msgspec.field(default_factory=Counter[str])
-    budget_after: Counter[str] = msgspec.field(default_factory=Counter[str])
-    budget_growth: int = 0
-    most_before: int = 0
-    most_after: int = 0
-    unbounded_before: int = 0
-    unbounded_after: int = 0
-    paused: int = 0
-    resumed: int = 0
-    archived: int = 0
-    now: datetime = msgspec.field(default_factory=lambda: datetime.now(UTC))
-
-    def add(self, row: PlannedChange) -> None:
-        """Count one row."""
-        self.rows += 1
-        match row.decision:
-            case Decision.PLANNED:
-                self._add_planned(row)
-            case Decision.UNCHANGED:
-                self.unchanged += 1
-            case Decision.CONFLICT:
-                self.conflicts += 1
-                self.requests_held_back += row.steps
-            case _:
-                self.refused += row.decision is Decision.REFUSED
-
-    def _add_planned(self, row: PlannedChange) -> None:
-        self.planned += 1
-        self.unusual += bool(row.unusual)
-        self.requests += row.steps
-        for field in row.after:
-            self.fields[field] += 1
-        if not _SWITCHES.isdisjoint(row.after):
-            off_before, off_after = (is_off(values) for values in (row.before, row.after))
-            archived = _ARCHIVED in {row.after.get("status"), row.after.get("delivery")}
-            self.archived += archived
-            self.paused += off_after and not off_before and not archived
-            self.resumed += off_before and not off_after
-        if not _SPENT.isdisjoint(row.after):
-            self._add_budget(row)
-
-    def in_words(self, currency: str) -> str:
-        """What somebody agrees to: ``change 12 rows, 1 unusual, budgets grow by 330.00 USD``."""
-        parts = {"start delivering": self.resumed, "archived for good": self.archived, "unusual": self.unusual}
-        said = [f"change {self.planned} rows", *(f"{count} {part}" for part, count in parts.items() if count)]
-        grow = [f"budgets grow by {format_micros(self.budget_growth)} {currency}"] if self.budget_growth else []
-        return ", ".join([*said, *grow])
-
-    def _add_budget(self, row: PlannedChange) -> None:
-        """Count the budget of an ad set, and what it may spend until its flight ends."""
-        state: dict[str, Any] = {**(_budgeted.decode(row.text) if row.text else {}), **row.before}
-        changed = {**state, **row.after}
-        (old_type, old), (new_type, new) = budget_of(state), budget_of(changed)
-        if "budget" in row.after:
-            for budgets, kind, amount in ((self.budget_before, old_type, old), (self.budget_after, new_type, new)):
-                if amount is not None:
-                    budgets[str(kind)] += amount
-        anew = is_off(state) and not is_off(changed)
-        anew = anew or (not _TIMES.isdisjoint(row.after) and _is_prolonged(state, changed, self.now))
-        self.budget_growth += max(0, (new or 0) - (old or 0 if old_type == new_type and not anew else 0))
-        if _FLIGHT.isdisjoint(row.after):
-            return
-        before = most_spent(state, self.now)
-        after = most_spent(changed, self.now)
-        self.most_before += before or 0
-        self.most_after += after or 0
-        self.unbounded_before += before is None
-        self.unbounded_after += after is None
-
-
-def _is_prolonged(before: Mapping[str, Any], after: Mapping[str, Any], now: datetime) -> bool:
-    """Whether more of the same budget is spent until the flight's end; nothing bounds what has no end."""
-    most = [most_spent({**flight, "budget": after.get("budget")}, now) for flight in (before, after)]
-    old, new = (math.inf if one is None else one for one in most)
-    return new > old
-
-
-def budget_of(values: Mapping[str, Any]) -> tuple[object, int | None]:
-    """The type of a budget and its amount in micros, None where there is none."""
-    budget: Any = values.get("budget")
-    if not isinstance(budget, dict):
-        return None, None
-    held = cast("dict[str, Any]", budget)
-    return held.get("type"), amount if isinstance(amount := held.get(_MONEY), int) else None
-
-
-def is_off(values: Mapping[str, object]) -> bool:
-    """Whether what has these values delivers nothing."""
-    return values.get("delivery") in {"OFF", _ARCHIVED} or values.get("status") in {"PAUSED", _ARCHIVED}
 
 
 def plan_totals(plan: PlanFile) -> PlanTotals:

@@ -10,9 +10,9 @@ from typing import Any
 import anyio.to_thread
 
 from spotify_ads_async.bulk.entities import AD_SETS
+from spotify_ads_async.bulk.plan.totals import is_off, type_and_amount
 from spotify_ads_async.bulk.present import PAGE_SIZE, Found, read_present
 from spotify_ads_async.bulk.records import Decision, Header
-from spotify_ads_async.bulk.results import budget_of, is_off
 from spotify_ads_async.bulk.store.plan_file import PlanFile
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.governor import Priority
@@ -53,7 +53,7 @@ async def budgets_resumed(ads: AdsClient, plan: Path) -> dict[str, MicroAmount]:
         await read_present(ads, AD_SETS, account.id, [one for one in ids if one not in spend], take)
     budgets = Counter[str]()
     for one in sets:
-        amount = budget_of(one)[1]
+        amount = type_and_amount(one.get("budget"))[1]
         if amount and not is_off(one):
             budgets[one["budget"].get("currency") or header.currency] += amount
     return dict(+budgets)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -41,20 +41,13 @@ def row_name(row: bulk.PlannedRow | bulk.UnusualRow, header: bulk.Header) -> str
     )
 
 
-def difference_row(difference: bulk.Difference, output: Output, currency: str) -> dict[str, object]:
-    """One field that changes, as a row of results."""
+def difference_row(difference: bulk.Difference, output: Output, currency: str) -> Sequence[object]:
+    """One field that changes, by :data:`DIFFERENCE_COLUMNS`."""
     field, before, after = difference.field, difference.before, difference.after
     if output is Output.TABLE:
         before, after = _shown(field, before, currency), _shown(field, after, currency)
         field = in_units(field)  # what a table shows of it, and what sheets and --set call it
-    return {
-        "name": difference.name,
-        "field": field,
-        "before": before,
-        "after": after,
-        "line": difference.line,
-        "id": difference.entity_id,
-    }
+    return difference.name, field, before, after, difference.line, difference.entity_id
 
 
 def _shown(field: str, value: object, currency: str) -> object:

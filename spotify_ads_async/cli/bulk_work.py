@@ -78,12 +78,13 @@ class Planning(msgspec.Struct, frozen=True, kw_only=True):
         return unused(Path(f"{stem}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}.plan"))
 
 
-async def _make_plan(client: AdsClient, planning: Planning) -> Path:
+async def _make_plan(client: AdsClient, planning: Planning) -> tuple[Path, bulk.PlanTotals | None]:
+    """Make a plan: where it is, and what it comes to, None for that of a workbook."""
     target = planning.target
     await anyio.to_thread.run_sync(require_free, target, planning.replace)
     if planning.changes is None:
         with doing(f"planning: reading {planning.entity.plural}"):
-            await bulk.plan_selection(
+            totals = await bulk.plan_selection(
                 client,
                 planning.ad_account,
                 planning.entity,
@@ -95,21 +96,21 @@ async def _make_plan(client: AdsClient, planning: Planning) -> Path:
             )
     else:
         try:
-            await _plan_file(client, planning, planning.changes, target)
+            totals = await _plan_file(client, planning, planning.changes, target)
         except bulk.HiddenRowsFound as found:
             option = "--hidden include takes them, and --hidden skip leaves them out; one of them"
             takes = await agreed(f"{found.shown}: take what is hidden, too?", yes=False, option=option)
             hidden = bulk.HiddenRows.INCLUDE if takes else bulk.HiddenRows.SKIP
             shown = msgspec.structs.replace(planning, reading=msgspec.structs.replace(planning.reading, hidden=hidden))
-            await _plan_file(client, shown, planning.changes, target)
-    return target
+            totals = await _plan_file(client, shown, planning.changes, target)
+    return target, totals
 
 
 async def _plan_file(
     client: AdsClient, planning: Planning, changes: Path | Sequence[Mapping[str, str]], target: Path
-) -> None:
+) -> bulk.PlanTotals | None:
     with doing(f"planning {planning.name or changes}: reading it and what is there"):
-        await bulk.plan_changes(
+        return await bulk.plan_changes(
             client,
             planning.ad_account,
             changes,
@@ -125,12 +126,12 @@ async def _plan_file(
 async def plan(planning: Planning, output: Output) -> int:
     """Make a plan and show it."""
     async with connected() as client:
-        target = await _make_plan(client, planning)
+        target, totals = await _make_plan(client, planning)
     if bulk.is_workbook_plan(target):
         await anyio.to_thread.run_sync(workbooks.show_plan, target, output, None, _show_plan)
         say(f"the plan is {target}; spotify-ads bulk apply {target} carries it out")
         return DONE
-    totals = await anyio.to_thread.run_sync(_show_plan, target, output, None)
+    totals = await anyio.to_thread.run_sync(_show_plan, target, output, None, totals)
     carries_out = f"spotify-ads bulk apply {target} carries it out" if totals.fields else "nothing would change"
     say(f"the plan is {target}; {carries_out}")
     return REFUSED if totals.refused or totals.conflicts else DONE
@@ -154,22 +155,25 @@ async def show(path: Path, output: Output) -> None:
             say_outcomes(plan, path)
 
 
-def _show_plan(path: Path, output: Output, shown: int | None) -> bulk.PlanTotals:
-    """Write the differences to stdout and the totals to stderr; ``shown`` bounds the rows of a table."""
+def _show_plan(path: Path, output: Output, shown: int | None, totals: bulk.PlanTotals | None = None) -> bulk.PlanTotals:
+    """Write the differences to stdout and the totals to stderr; ``shown`` bounds the rows of a table.
+
+    With ``totals``, which are those of a plan that was made a moment ago, its rows are not counted anew.
+    """
     with bulk.PlanFile.open(path) as plan:
-        header, totals = plan.header, bulk.PlanTotals()
+        header = plan.header
         unusual = plan.unusual_rows()
         while some := [f"unusual: {row_name(row, header)}: {row.unusual}" for row in islice(unusual, _AT_ONCE)]:
             say(*some)
         changing = 0
-        counted_rows = _counted(plan, totals)
+        planned = _counted(plan, totals := bulk.PlanTotals()) if totals is None else plan.planned()
         with Rows(output, DIFFERENCE_COLUMNS) as rows:
-            while batch := list(islice(counted_rows, _AT_ONCE)):
+            while batch := list(islice(planned, _AT_ONCE)):
                 changes = [row for row in batch if row.decision is not bulk.Decision.CONFLICT and row.after]
                 told = changes if shown is None else changes[: max(0, shown - changing)]
                 changing += len(changes)
-                rows.write_all(
-                    difference_row(one, output, header.currency) for row in told for one in bulk.differences(row)
+                rows.write_values(
+                    [difference_row(one, output, header.currency) for row in told for one in bulk.differences(row)]
                 )
         if shown is not None and changing > shown:
             say(f"… and {changing - shown} rows more that change: spotify-ads bulk show {path}")
@@ -202,7 +206,7 @@ async def apply_changes(planning: Planning, working: Working) -> int:
     check_results(working.results)
     async with connected() as client:
         looked_at = time.monotonic()
-        target = await _make_plan(client, planning)
+        target, _ = await _make_plan(client, planning)
         if working.yes and not working.dry_run:
             _require_known_encoding(target, planning)
         options = msgspec.structs.replace(working.options, looked_at=looked_at)

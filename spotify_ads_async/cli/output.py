@@ -15,7 +15,8 @@ from typing import Any, Self, TextIO, cast
 
 import msgspec
 
-from spotify_ads_async.bulk.plan.cells import CsvRows, amount_cell, to_cell
+from spotify_ads_async.bulk.plan.cells import amount_cell
+from spotify_ads_async.bulk.plan.csv_rows import CsvRows, to_cells
 from spotify_ads_async.cli.parquet import NO_KINDS, ColumnKind, ParquetRows
 from spotify_ads_async.cli.run import say, usage_error
 from spotify_ads_async.cli.terminal import console, fitted, progress_line, put, table_line, write_head
@@ -111,6 +112,10 @@ class Rows:
         """Write rows that are all there, at once."""
         self._writer.write_all(map(self._with_amounts, rows) if self._amounts else rows)
 
+    def write_values(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Write rows of values that stand in the order of the columns."""
+        self._writer.write_values(rows)
+
     def _with_amounts(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         values, currency = flat(row), _currency(row) or ""
         return {**row, **{name: amount_cell(values.get(field), currency) for name, field in self._amounts.items()}}
@@ -179,20 +184,22 @@ def show_done(done: str, noun: str, answer: object, fields: Sequence[str] = ()) 
 
 class _JsonLines:
     def __init__(self, stream: TextIO, columns: Sequence[str]) -> None:
-        del columns
+        self._columns = columns
         self._stream = stream
 
     def write_all(self, rows: Iterable[Mapping[str, Any]]) -> None:
         put(self._stream, "".join(_json(row) + "\n" for row in rows))
 
+    def write_values(self, rows: Iterable[Sequence[Any]]) -> None:
+        self.write_all(dict(zip(self._columns, row, strict=True)) for row in rows)
+
     def end(self, *, failed: bool) -> None:
         pass
 
 
-class _Json:
+class _Json(_JsonLines):
     def __init__(self, stream: TextIO, columns: Sequence[str]) -> None:
-        del columns
-        self._stream = stream
+        super().__init__(stream, columns)
         self._opening = "["
 
     def write_all(self, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -215,9 +222,12 @@ class _Csv:
         self._begun = False
 
     def write_all(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        self.write_values(_values(row, self._columns) for row in rows)
+
+    def write_values(self, rows: Iterable[Sequence[Any]]) -> None:
         self._begin()
-        for row in rows:
-            self._writer.write(map(to_cell, _values(row, self._columns)))
+        cells = map(to_cells, zip(*rows, strict=True))
+        self._writer.write_all(list(zip(*cells, strict=True)))
         self._put()
 
     def _begin(self) -> None:
@@ -254,8 +264,11 @@ class _Parquet:
         self._rows = ParquetRows(stream.buffer, columns, kinds)
 
     def write_all(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        self.write_values(_values(row, self._columns) for row in rows)
+
+    def write_values(self, rows: Iterable[Sequence[Any]]) -> None:
         for row in rows:
-            self._rows.write(_values(row, self._columns))
+            self._rows.write(row)
 
     def end(self, *, failed: bool) -> None:
         if not failed:  # without its index nobody takes the file for a whole one
@@ -277,9 +290,14 @@ class _Table:
         self._right: set[int] = set()
 
     def write_all(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        self._write((_values(row, self._columns), _currency(row)) for row in rows)
+
+    def write_values(self, rows: Iterable[Sequence[Any]]) -> None:
+        self._write((row, None) for row in rows)
+
+    def _write(self, rows: Iterable[tuple[Sequence[Any], str | None]]) -> None:
         lines: list[str] = []
-        for row in rows:
-            found, currency = _values(row, self._columns), _currency(row)
+        for found, currency in rows:
             cells = [shown(column, value, currency) for column, value in zip(self._columns, found, strict=True)]
             if self._widths:
                 lines.append(self._line(cells))

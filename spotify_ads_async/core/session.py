@@ -230,7 +230,7 @@ class Session:
         state.attempt += 1
         state.phase = SIGNING_IN
         state.retry_after = None
-        state.token = token = await self._credentials.token(transport.client())
+        state.token = token = await self._credentials.token(transport.pool().http)
         state.phase = WAITING
         state.wanted_at = now = time.monotonic()
         max_wait = options.max_wait if state.ends_at is None else _shorter(options.max_wait, state.ends_at - now)
@@ -270,7 +270,7 @@ class Session:
         state.phase = SIGNING_IN
         try:
             # While the call waited, its token may have expired or been revoked.
-            state.token = token = await self._credentials.token(self._transport.client())
+            state.token = token = await self._credentials.token(self._transport.pool().http)
         except BaseException:
             admission.not_sent()
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -16,7 +17,7 @@ from yarl import URL
 from spotify_ads_async.auth.token_endpoint import header_safe
 from spotify_ads_async.core.wire import BARE_HEADERS, SHORTEST_SECRET, HttpRequest, Part, masked
 from spotify_ads_async.errors import ConfigurationError, ConnectionFailed, InvalidAnswer, SpotifyAdsError
-from spotify_ads_async.network.connections import Connections, open_http
+from spotify_ads_async.network.connections import Connections, TimeLimit, open_http
 from spotify_ads_async.network.options import Proxy, TransportOptions
 from spotify_ads_async.network.problems import (
     by_way_of,
@@ -28,7 +29,7 @@ from spotify_ads_async.types import Secret
 
 __all__ = ["Departure", "HttpResponse", "Progress", "Transport", "open_session"]
 
-_MOST_TIMEOUTS = 64
+_NO_LIMIT = contextlib.nullcontext()
 _PIECE = 32 * 1024
 """Bytes of a body written at once. With its headers below aiohttp's 64 KiB, above which a write also waits."""
 _NO_CONTENT_TYPE = frozenset({"Content-Type"})
@@ -92,11 +93,13 @@ class Transport:
 
     def __init__(self, options: TransportOptions, *, on_fork: Callable[[], None]) -> None:
         self.options = options = options.checked()
-        self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
+        # Without a limit of its own, an exchange ends after so long a silence.
+        self._limited = aiohttp.ClientTimeout(connect=options.connect_timeout)
+        self._endless = aiohttp.ClientTimeout(connect=options.connect_timeout, sock_read=options.read_timeout)
         self._signature: tuple[Secret | None, Mapping[str, str]] = None, {}
         self._connections = Connections(options, headers=BARE_HEADERS, response_class=_Response, on_fork=on_fork)
-        self.client = self._connections.http
-        """The aiohttp session behind it; credentials ask for their tokens over it."""
+        self.pool = self._connections.pool
+        """The connections of the running loop; credentials ask for their tokens over its aiohttp session."""
 
     async def aclose(self) -> None:
         """Close the connections; later exchanges are refused."""
@@ -108,7 +111,7 @@ class Transport:
         request: HttpRequest,
         *,
         token: Secret,
-        timeout: float | None,  # noqa: ASYNC109 (aiohttp's own timer covers connecting and reading apart)
+        timeout: float | None,  # noqa: ASYNC109 (of one part of it)
         departure: Departure,
         progress: Progress,
     ) -> HttpResponse:
@@ -127,29 +130,29 @@ class Transport:
             except anyio.WouldBlock:
                 await slots.acquire()
             slot_taken = True
-            client = self.client()
+            pool = self.pool()
             if self._signature[0] is not token:
                 self._sign(token)
             progress.leaving()
-            response = await client.request(
-                request.method,
-                url,
-                # No name of this frame stands for the header: a traceback may show it.
-                headers={**request.headers, **self._signature[1]} if request.headers else self._signature[1],
-                data=body,
-                timeout=self._timeouts.get(timeout) or self._timeout(timeout),
-                allow_redirects=False,
-                skip_auto_headers=None if body is None or body.size else _NO_CONTENT_TYPE,  # nothing has no type
-            )
-            try:
-                status, headers, content = response.status, response.headers, response.content
-                departure.answered(status=status, headers=headers)
-                # Most bodies came with their headers: at most what was read from the connection at once.
-                whole = (content.read_nowait() if content.is_eof() else b"") or await self._read(content)
-                return HttpResponse(status, headers, whole if status < 300 else masked(whole, token), token)
-            finally:
-                if response.connection is not None:  # it was not read to its end
-                    response.release()
+            with TimeLimit(pool.limits, timeout) if timeout else _NO_LIMIT:
+                response = await pool.http.request(
+                    request.method,
+                    url,
+                    headers={**request.headers, **self._signature[1]} if request.headers else self._signature[1],
+                    data=body,
+                    timeout=self._limited if timeout else self._endless,
+                    allow_redirects=False,
+                    skip_auto_headers=None if body is None or body.size else _NO_CONTENT_TYPE,  # nothing has no type
+                )
+                try:
+                    status, headers, content = response.status, response.headers, response.content
+                    departure.answered(status=status, headers=headers)
+                    # Most bodies came with their headers: at most what was read from the connection at once.
+                    whole = (content.read_nowait() if content.is_eof() else b"") or await self._read(content)
+                    return HttpResponse(status, headers, whole if status < 300 else masked(whole, token), token)
+                finally:
+                    if response.connection is not None:  # it was not read to its end
+                        response.release()
         except (TimeoutError, aiohttp.ClientError, OSError, RuntimeError) as problem:
             if _unsent(problem, body):
                 departure.not_sent()
@@ -164,18 +167,13 @@ class Transport:
         raise failure  # outside of the handler, for the same reason
 
     def _sign(self, token: Secret) -> None:
-        """Make the header that signs a request; it is kept, for most calls have the same token."""
+        """Make the header that signs a request; it is kept, for most calls have the same token.
+
+        No name of a frame stands for it: a traceback may show those.
+        """
         if not header_safe(token.reveal()):
             raise _UnsafeTokenError
         self._signature = token, CIMultiDict(Authorization=f"Bearer {token.reveal()}")
-
-    def _timeout(self, timeout: float | None) -> aiohttp.ClientTimeout:
-        """The timeout in aiohttp's form; the first few are kept, for most calls have the same."""
-        silence = self.options.read_timeout if timeout is None else None
-        made = aiohttp.ClientTimeout(total=timeout, connect=self.options.connect_timeout, sock_read=silence)
-        if len(self._timeouts) < _MOST_TIMEOUTS:
-            self._timeouts[timeout] = made
-        return made
 
     async def _read(self, content: aiohttp.StreamReader) -> bytes:
         largest = self.options.largest_answer

@@ -300,7 +300,8 @@ def _keep_items(operation: ListOperation[Any, Any], decoded: object, body: bytes
     if isinstance(items, list):
         texts = _item_texts(operation.answer, operation.item_attribute).decode(body)
         for item, text in zip(cast("list[object]", items), getattr(texts, operation.item_attribute), strict=True):
-            keep_source(item, bytes(text))
+            if isinstance(item, Answer):
+                vars(item)[SOURCE] = bytes(text)  # as `keep_source` does
 
 
 @functools.cache

@@ -21,7 +21,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequenc
 from functools import partial
 from threading import get_ident
 from types import CoroutineType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import aiohttp
 import anyio
@@ -39,7 +39,7 @@ from spotify_ads_async.loops import LoopAway, on_loop
 from spotify_ads_async.network.options import Proxy, TransportOptions
 from spotify_ads_async.network.problems import explained_connection_error
 
-__all__ = ["Connections", "open_http", "proxy_on_the_way"]
+__all__ = ["Connections", "TimeLimit", "open_http", "proxy_on_the_way"]
 
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 _SLEEP_SECONDS = 1.0
@@ -191,12 +191,65 @@ def _has_news(transport: asyncio.Transport) -> bool:
     return bool(poll.poll(0))
 
 
-class _Pool(NamedTuple):
-    """The connections of one event loop, which runs in ``thread``."""
+class TimeLimits:
+    """When tasks of one event loop have to be done with what they do. One timer serves all of them.
+
+    Nearly everything ends long before: a timer for each request costs a tenth of its call.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.ends_at: dict[asyncio.Task[Any], float] = {}
+        self.rings_at = math.inf
+        self._timer: asyncio.TimerHandle | None = None
+
+    def ring_at(self, at: float) -> None:
+        """Look then, and no later, who has taken too long."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self.rings_at, self._timer = at, self.loop.call_at(at, self._ring)
+
+    def _ring(self) -> None:
+        self.rings_at, self._timer = math.inf, None
+        now = self.loop.time()
+        for task in [task for task, ends_at in self.ends_at.items() if ends_at <= now]:
+            del self.ends_at[task]
+            task.cancel()
+        if self.ends_at:
+            self.ring_at(min(self.ends_at.values()))
+
+
+class TimeLimit:
+    """Ends its block with :class:`TimeoutError` after so many seconds, as :func:`asyncio.timeout` does."""
+
+    __slots__ = ("_cancelling", "_limits", "_seconds", "_task")
+
+    def __init__(self, limits: TimeLimits, seconds: float) -> None:
+        self._limits, self._seconds = limits, seconds
+
+    def __enter__(self) -> None:
+        limits = self._limits
+        self._task = task = cast("asyncio.Task[Any]", asyncio.current_task(limits.loop))
+        self._cancelling = task.cancelling()
+        limits.ends_at[task] = at = limits.loop.time() + self._seconds
+        if at < limits.rings_at:
+            limits.ring_at(at)
+
+    def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, _: object) -> None:
+        if self._limits.ends_at.pop(self._task, None) is None:
+            # It was cancelled here; somebody else may have cancelled it too.
+            others = self._task.uncancel() > self._cancelling
+            if kind is asyncio.CancelledError and not others:
+                raise TimeoutError from problem
+
+
+class Pool(NamedTuple):
+    """The connections of one event loop, which runs in ``thread``, and the time limits of what goes over them."""
 
     loop: asyncio.AbstractEventLoop
     thread: int
     http: aiohttp.ClientSession
+    limits: TimeLimits
     lifetime: AsyncGenerator[None]
 
 
@@ -224,14 +277,14 @@ class Connections:
         self._on_fork = on_fork
         self._process = os.getpid()
         self._closed = False
-        self._pool: _Pool | None = None
+        self._pool: Pool | None = None
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self.slots = anyio.Semaphore(options.connections, fast_acquire=True)
         """One for each request that may be under way at once."""
         _EVERY.add(self)
 
-    def http(self) -> aiohttp.ClientSession:
-        """The session of the running loop.
+    def pool(self) -> Pool:
+        """What the running loop has.
 
         Raises:
             ConfigurationError: the connections are closed, or in use by another loop that runs.
@@ -240,10 +293,10 @@ class Connections:
         pool = self._pool
         # A thread runs one loop at a time. To ask for the running loop asks the system for the process each time.
         if pool is not None and pool.thread == get_ident() and pool.loop.is_running():
-            return pool.http
+            return pool
         return self._opened()
 
-    def _opened(self) -> aiohttp.ClientSession:
+    def _opened(self) -> Pool:
         if self._closed:
             raise ConfigurationError("the client is closed: make a new one, or keep `async with` open around its calls")
         if self._pool is not None and self._pool.loop.is_running():
@@ -266,12 +319,12 @@ class Connections:
             raise ConnectionFailed(
                 f"no connection can be opened: {reason}; look at the limits of threads, memory and open files (ulimit)"
             ) from problem
-        lifetime = _until_closed(http)
-        self._pool = _Pool(asyncio.get_running_loop(), get_ident(), http, lifetime)
+        loop, lifetime = asyncio.get_running_loop(), _until_closed(http)
+        self._pool = pool = Pool(loop, get_ident(), http, TimeLimits(loop), lifetime)
         with contextlib.suppress(StopIteration):
             # The first step waits for nothing. With it the loop knows the generator, and closes it at its end.
             lifetime.__anext__().__await__().send(None)
-        return http
+        return pool
 
     async def aclose(self) -> None:
         """Close the connections, in whichever loop they are; later requests are refused."""

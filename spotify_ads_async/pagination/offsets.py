@@ -198,7 +198,7 @@ class OffsetPager(Generic[ItemT]):
         rows, sweep = page.items, self._passes.sweep
         self._passes.disturbed |= bool(sweep.tail) and keys[: len(sweep.tail)] != sweep.tail
         ends = sweep.ends_here(keys)
-        met = sweep.take(rows, keys, total, first=offset <= self._floor)
+        met = sweep.take(offset, rows, keys, total, first=offset <= self._floor)
         fresh = len(keys) if self._blind else len(met)
         self._passes.watch.page(offset, keys, fresh, total)
         self._passes.reordered |= sweep.reordered and self._fixed

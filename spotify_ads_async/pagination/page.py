@@ -132,14 +132,17 @@ def _require_asked(operation: ListOperation[Any, Any], asked: Mapping[str, Any],
 
 def value_in(row: object, name: str) -> object:
     """A row's value by its name; rows of types that nobody knows are mappings. None where it has none."""
-    return cast("Mapping[str, object]", row).get(name) if isinstance(row, Mapping) else getattr(row, name, None)
+    if isinstance(row, msgspec.Struct) or not isinstance(row, Mapping):
+        return getattr(row, name, None)
+    return cast("Mapping[str, object]", row).get(name)
 
 
 def identity(row: object) -> str | None:
     """What tells a row from every other of its list, or None where the server sent no id (report rows, some geos)."""
     for name in _ID_ATTRIBUTES:
         value = value_in(row, name)
-        if isinstance(value, str | int) and value != "":
-            # A UUID is the same in either case.
-            return value.lower() if isinstance(value, str) and len(value) == _UUID_LENGTH else str(value)
+        if isinstance(value, str) and value:
+            return value.lower() if len(value) == _UUID_LENGTH else value  # a UUID is the same in either case
+        if isinstance(value, int):
+            return str(value)
     return None

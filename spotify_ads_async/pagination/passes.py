@@ -128,7 +128,8 @@ class Passes:
         none did.
         """
         counted = self.counted(came) if lasting or (came and not self.disturbed) else 0
-        self.missing = max(short, counted, int(self.reordered and not lasting))
+        moved = self.reordered or self.sweep.unexplained
+        self.missing = max(short, counted, int(moved and not lasting))
 
     def end(self, short: int = 0) -> bool:
         """End a pass, ``short`` of the server's count; whether it was the last, or else another begins."""

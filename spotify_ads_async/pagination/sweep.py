@@ -29,6 +29,8 @@ class Sweep:
     Attributes:
         found: how many rows were new to the walk.
         unproven: whether a gap is possible between two of its pages.
+        unexplained: whether a page moved by another number of rows than were created or archived, and no sort key
+            proves it.
         by_keys: whether sort keys alone prove that there is none.
         reordered: whether two rows changed places, which no order that lasts shows.
         tail: the keys with which the next page begins if nothing moves.
@@ -37,11 +39,12 @@ class Sweep:
     def __init__(self, met: SeenIds, sort_key: Callable[[object], Any], *, closely: bool) -> None:
         self.met = met
         self.found = 0
-        self.unproven = self.reordered = False
+        self.unproven = self.unexplained = self.reordered = False
         self.by_keys = self._ordered = True
         self.tail: list[str] = []
         self._sort_key = sort_key
         self._closely = closely
+        self._offset = -1
         self._last: Sequence[str] = ()
         self._edge: Any = None
         self._total: int | None = None
@@ -56,10 +59,13 @@ class Sweep:
         """Whether a page begins with the sort key that the last one ended with, so that rows may lie between them."""
         return self._ordered and bool(rows) and self._edge is not None and self._sort_key(rows[0]) == self._edge
 
-    def take(self, rows: Sequence[object], keys: Sequence[str], total: int | None, *, first: bool) -> list[int]:
+    def take(
+        self, offset: int, rows: Sequence[object], keys: Sequence[str], total: int | None, *, first: bool
+    ) -> list[int]:
         """Take in a page that counts; the indexes of the rows that this pass had not met.
 
         Args:
+            offset: its offset.
             rows: its rows.
             keys: what tells them apart.
             total: the list's length as it came with the page.
@@ -76,10 +82,18 @@ class Sweep:
         # A page on which nothing moved proves itself; most are such, and looking at each row's sort key costs time.
         strict = (self._closely or not still) and self._is_strict(rows)
         self.unproven |= not (first or still or strict)
+        self.unexplained |= not (first or still or strict or self._is_shifted(offset, keys, total))
         self.by_keys &= first or strict
         self.reordered |= not still and self._swapped(keys)
-        self._total, self._last, self._edge = total, keys, self._sort_key(rows[-1])
+        self._total, self._offset, self._last, self._edge = total, offset, keys, self._sort_key(rows[-1])
         return new
+
+    def _is_shifted(self, offset: int, keys: Sequence[str], total: int | None) -> bool:
+        """Whether the last page's rows moved by no more than the list has grown or shrunk since, or none can tell."""
+        grown = (total or 0) - (self._total or 0)
+        last = {key: self._offset + index for index, key in enumerate(self._last)}
+        shifts = [offset + index - last[key] for index, key in enumerate(keys) if key in last]
+        return self._offset < 0 or (bool(shifts) and min(0, grown) <= min(shifts) and max(shifts) <= max(0, grown))
 
     def _is_strict(self, rows: Sequence[object]) -> bool:
         """Whether a page begins with a sort key before the last one's end."""

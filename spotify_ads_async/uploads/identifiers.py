@@ -267,16 +267,18 @@ def _records(lines: Iterator[str], columns: Sequence[str] | None) -> Iterator[tu
     stated = stated_separator(first)
     if stated:
         first, begun = next(lines, ""), 2
-    for separator in [stated] if stated else _SEPARATORS:
+    separators = [stated] if stated else _SEPARATORS
+    for separator in separators:
         header = _line(first, separator)
-        if _has(header, columns) if columns is not None else _is_header(header):
+        if _missing(header, columns) == 0 if columns is not None else _is_header(header):
             chosen = _chosen(header, columns)
             for number, record in _below_header(lines, separator, begun):
                 cells = [record[at] for at in chosen if at < len(record)]
                 yield number, cells, [cell for at, cell in enumerate(record) if at not in chosen]
             return
     if columns is not None:
-        _chosen(_line(first, stated or ","), columns)
+        # None is without a column that is missing: the header in which most of them are says which.
+        _chosen(min((_line(first, one) for one in separators), key=lambda header: _missing(header, columns)), columns)
     for number, line in enumerate(chain([first], lines), start=begun):
         yield number, _line(line, stated or ","), []
 
@@ -328,8 +330,8 @@ def _is_header(record: Sequence[str]) -> bool:
     return any(_named(cell) for cell in record) and not any(map(hashed, record))
 
 
-def _has(header: Sequence[str], columns: Sequence[str]) -> bool:
-    return {name.lower() for name in columns} <= {_trimmed(cell).lower() for cell in header}
+def _missing(header: Sequence[str], columns: Sequence[str]) -> int:
+    return len({name.lower() for name in columns} - {_trimmed(cell).lower() for cell in header})
 
 
 def _trimmed(cell: str) -> str:

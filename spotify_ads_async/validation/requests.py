@@ -56,7 +56,7 @@ class _PlainPath:
         if len(path) != len(self._names):
             return None
         try:
-            return self._looked_at(tuple([path[name] for name in self._names]))
+            return self._looked_at(tuple(map(path.__getitem__, self._names)))
         except (KeyError, TypeError):  # another parameter, or a value that is no text
             return None
 

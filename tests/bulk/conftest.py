@@ -68,7 +68,10 @@ class World:
     async def plan(self, changes: Path, name: str = "changes.plan", **options: Json) -> Path:
         plan, given = self.folder / name, options.keys() & set(bulk.Reading.__struct_fields__)
         reading = bulk.Reading(**{option: options.pop(option) for option in given})
-        await bulk.plan_changes(self.ads, self.server.ad_account_id, changes, plan, reading=reading, **options)
+        account = self.server.ad_account_id
+        totals = await bulk.plan_changes(self.ads, account, changes, plan, reading=reading, **options)
+        if totals is not None:
+            check_totals(plan, totals)
         return plan
 
     async def apply(self, plan: Path, options: bulk.Options = QUICK) -> tuple[list[bulk.PlannedRow], bulk.Progress]:
@@ -76,6 +79,15 @@ class World:
 
     async def resume(self, plan: Path, options: bulk.Options = QUICK) -> tuple[list[bulk.PlannedRow], bulk.Progress]:
         return await collected(bulk.resume(self.ads, plan, options))
+
+
+def check_totals(plan: Path, totals: bulk.PlanTotals) -> None:
+    """What planning says that a plan comes to is what its rows come to."""
+    with bulk.PlanFile.open(plan) as file:
+        counted = bulk.PlanTotals(now=totals.now)
+        for row in file.changes():
+            counted.add(row)
+        assert totals == counted
 
 
 async def collected(run: bulk.Run) -> tuple[list[bulk.PlannedRow], bulk.Progress]:

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from spotify_ads_async.bulk.entities import AD_SETS, ADS, CAMPAIGNS, ENTITIES
 from spotify_ads_async.bulk.plan.cells import (
     CellError,
-    CsvRows,
     amount_cell,
     parse_cell,
     parse_value,
@@ -21,6 +20,7 @@ from spotify_ads_async.bulk.plan.cells import (
     unguarded,
 )
 from spotify_ads_async.bulk.plan.columns import Kind
+from spotify_ads_async.bulk.plan.csv_rows import CsvRows, to_cells
 
 COLUMNS = AD_SETS.columns
 
@@ -180,13 +180,20 @@ def test_every_guard_comes_off_again(text: str) -> None:
     assert not re.search(r"(^|[\r\n])[=+\-@\t]", to_cell(text))
 
 
-@given(st.lists(st.lists(st.text(max_size=8), min_size=2, max_size=2), max_size=4))
-def test_csv_that_is_written_reads_back_cell_by_cell(rows: list[list[str]]) -> None:
+@given(st.lists(st.lists(st.text(max_size=8), min_size=2, max_size=2), max_size=4), st.sampled_from([1, 4]))
+def test_csv_that_is_written_reads_back_cell_by_cell(rows: list[list[str]], at_once: int) -> None:
     text = io.StringIO(newline="")
     written = CsvRows(text)
-    for row in rows:
-        written.write(row)
+    for start in range(0, len(rows), at_once):
+        written.write_all(rows[start : start + at_once])
     assert list(csv.reader(io.StringIO(text.getvalue(), newline=""), strict=True)) == rows
+
+
+@given(
+    st.lists(st.one_of(st.none(), st.integers(-5, 5), st.booleans(), st.text("=-'\t\r\na1<", max_size=4)), max_size=4)
+)
+def test_a_column_of_cells_is_written_as_each_of_them(values: list[object]) -> None:
+    assert list(to_cells(values)) == [to_cell(value) for value in values]
 
 
 def test_a_lone_carriage_return_is_quoted() -> None:

@@ -181,6 +181,64 @@ def test_what_changed_besides_what_was_sent(before: dict[str, Any], found: dict[
     assert [one.field for one in surprises(AD_SETS, was, sent, now)] == fields
 
 
+NESTED = {"a": {"b": {"c": 1}, "list": [1]}, "flat": 1}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "old", "new", "seen"),
+    [
+        ({"a": 1}, {"a": 1}, {"a": 1}, []),
+        ({"a": 2}, {"a": 1}, {"a": 2}, []),
+        ({"a": 2}, {"a": 1}, {"a": 1}, []),  # left as it was: said in the results
+        ({"a": 2}, {"a": 1}, {"a": 3}, ["targets.a was 1 and is 3"]),
+        ({"a": 1}, {"a": 1}, {"a": 3}, ["targets.a was 1 and is 3"]),
+        ({"a": "Two  words"}, {"a": "one"}, {"a": "two words"}, []),
+        ({"a": "one"}, {"a": "one"}, {"a": "ONE"}, ['targets.a was "one" and is "ONE"']),
+        ({"a": 2}, {"a": 1}, {}, ["targets.a was 1 and is gone"]),
+        ({}, {"a": 1}, {"a": 1}, []),  # taken away, and left as it was
+        ({}, {"a": 1}, {"a": 2}, []),  # the server's default in place of what was taken away
+        ({}, {}, {"a": 2}, []),
+        ({"a": 2}, {}, {"a": 3}, ["targets.a was not set and is 3"]),
+        ({"a": {"b": 2}}, {"a": {"b": 1}}, {"a": {"b": 3}}, ["targets.a.b was 1 and is 3"]),
+        ({"a": {"b": 2}}, {"a": "text"}, {"a": {"b": 3}}, ["targets.a.b was not set and is 3"]),
+        ({"a": {"b": 2}}, {"a": {"b": 1}}, {"a": 3}, ['targets.a was {"b":1} and is 3']),
+        ({"a": [1]}, {"a": [2]}, {"a": [3]}, ["targets.a was [2] and is [3]"]),
+    ],
+)
+def test_what_became_of_a_value_within_what_was_sent(
+    wanted: dict[str, Any], old: dict[str, Any], new: dict[str, Any], seen: list[str]
+) -> None:
+    before, sent, found = ({"targets": one, "name": "Summer"} for one in (old, wanted, new))
+    sent.pop("name")
+    assert list(map(str, surprises(AD_SETS, before, sent, found))) == seen
+
+
+def test_what_the_server_alone_writes_within_a_field_may_change_and_not_go() -> None:
+    sent = {"micro_amount": 30, "type": "DAILY"}
+    before = {"budget": {"micro_amount": 25, "type": "DAILY", "currency": "USD"}}
+
+    def seen(before: dict[str, Any], found: dict[str, Any]) -> list[str]:
+        shall = {"budget": {**sent, "currency": "USD"}}
+        return list(map(str, surprises(AD_SETS, before, shall, {"budget": found})))
+
+    assert seen(before, {**sent, "currency": "EUR"}) == []
+    assert seen(before, sent) == ['budget.currency was "USD" and is gone']
+    assert seen({"budget": sent}, sent) == []
+    assert seen({"budget": sent}, {**sent, "currency": "EUR"}) == []
+
+
+def test_what_the_server_alone_writes_is_neither_sent_nor_put_back() -> None:
+    budget = {"micro_amount": 25, "type": "DAILY", "currency": "USD"}
+    work = row({"budget": {**budget, "micro_amount": 30}}, budget=budget)
+    again = renewed(AD_SETS, work, text(budget=budget, name="Spring"), force=False)
+    assert isinstance(again, RowWork)
+    assert again.steps[0].body == {"budget": {"micro_amount": 30, "type": "DAILY"}}
+    named = msgspec.structs.replace(row({"name": "Autumn"}), text=text(budget=budget))
+    found = {**STATE, "name": "Autumn", "budget": {**budget, "micro_amount": 99}}
+    damage = compared(AD_SETS, named, {"name": "Autumn"}, found).damage
+    assert damage == {"budget": {"micro_amount": 25, "type": "DAILY"}}
+
+
 def test_damage_is_what_it_was_and_can_be_sent_again() -> None:
     step = Step(row=1, position=0, entity_id="x", body={"name": "Autumn"}, state=StepState.SENT)
     outcome = success(AD_SETS, row(step.body), step, text(name="Autumn", category="ADV_9", bid_micro_amount=None))

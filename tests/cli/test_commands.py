@@ -87,6 +87,12 @@ def test_a_list_in_a_pipe_imports_only_what_it_needs(spotify_ads: CommandLine) -
     assert modules == {"aiohttp"}
 
 
+def test_a_file_that_is_named_needs_no_conversion(spotify_ads: CommandLine) -> None:
+    to = spotify_ads.folder / "template.xlsx"
+    _, modules = imported({"pydantic"}, "bulk", "template", "--to", str(to), environment=spotify_ads.environment)
+    assert (to.exists(), modules) == (True, set())
+
+
 def test_the_search_for_garbage_leaves_out_what_a_command_imports() -> None:
     program = (
         "import atexit, gc, sys; sys.argv = ['spotify-ads', 'ad-sets', '--help']; from spotify_ads_cli import main; "

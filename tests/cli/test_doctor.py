@@ -101,6 +101,11 @@ FAULTS: Mapping[str, tuple[str, str, dict[str, Any]]] = {
         "/_emulator/faults",
         {"kind": "denied", "operations": ["getCampaigns", "getAggregateReport"]},
     ),
+    "one report broken": (
+        "POST",
+        "/_emulator/faults",
+        {"kind": "error", "status": 500, "operations": ["getAggregateReport"]},
+    ),
     "clock ten minutes off": ("PATCH", "/_emulator/settings", {"clock_skew": 600.0}),
 }
 CLOSED = f"127.0.0.1:{closed_port()}"
@@ -146,6 +151,7 @@ def broken(doctor: Doctor, state: str) -> Mapping[str, str]:
             "accept the terms at https://",
         ),
         ((), "one account denied", "accounts: Emulated Ad Account", "ask one of the account's admins"),
+        ((), "one report broken", "accounts: Emulated Ad Account", "try again later"),
         ((), "clock ten minutes off", "clock: this machine's clock is ", "set this machine's clock"),
         ((), "proxy refusing", "proxy: the proxy 127.0.0.1:", "start the proxy"),
         ((), "store gone", "store: ", "start it, or name another one"),

@@ -81,7 +81,7 @@ def swept(pages: Sequence[Sequence[tuple[str, object]]], *, closely: bool = Fals
     sweep = Sweep(SeenIds(), lambda row: row[1], closely=closely)
     for number, page in enumerate(pages):
         keys = [name for name, _ in page]
-        sweep.take(page, keys, total, first=not number)
+        sweep.take(number * 1000, page, keys, total, first=not number)
         sweep.next_from(keys, 2)
     return sweep
 
@@ -134,10 +134,10 @@ def test_a_quick_look_finds_every_page_proven(second: str, by_keys: bool) -> Non
 
 def test_a_page_of_no_rows_leaves_no_gap_while_the_total_stays() -> None:
     sweep = Sweep(SeenIds(), lambda _: None, closely=False)
-    assert (sweep.take([], [], 9, first=True), sweep.unproven, sweep.total) == ([], False, 9)
+    assert (sweep.take(0, [], [], 9, first=True), sweep.unproven, sweep.total) == ([], False, 9)
     sweep = swept([page("a1 b2")])
     for total, unproven, of_all in [(9, False, 9), (8, True, None), (9, True, None)]:
-        assert sweep.take([], [], total, first=False) == []
+        assert sweep.take(0, [], [], total, first=False) == []
         assert (sweep.unproven, sweep.total) == (unproven, of_all)
 
 

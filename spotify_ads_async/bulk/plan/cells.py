@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import TextIO, cast
+from typing import cast
 
 import msgspec
 
@@ -24,7 +23,6 @@ from spotify_ads_async.validation.refused import Refused
 __all__ = [
     "CLEAR",
     "CellError",
-    "CsvRows",
     "amount_cell",
     "in_words",
     "json_value",
@@ -366,30 +364,6 @@ def amount_cell(amount: object, currency: str) -> str:
     whole, _, decimals = format(from_micros(amount), "f").partition(".")
     shown = decimals.ljust(2 if (usual := minor_units(currency) if currency else None) is None else usual, "0")
     return f"{whole}.{shown}{'0' if len(shown) == _GROUP else ''}" if shown else whole
-
-
-class CsvRows:
-    """Writes CSV that spreadsheets and this package read back alike.
-
-    Args:
-        stream: text, opened with ``newline=""``.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._plain = csv.writer(stream, lineterminator="\n")
-        self._quoted = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
-
-    def write(self, cells: Iterable[str]) -> None:
-        """Write one row of cells as they are."""
-        row = list(cells)
-        line = ",".join(row)
-        bare_return = "\r" in line
-        if line and line.count(",") < len(row) and not (bare_return or '"' in line or "\n" in line):
-            self._stream.write(line + "\n")  # most rows need no quotation marks
-        else:
-            # Python's minimal quoting leaves a lone carriage return bare, and every reader takes it for a row's end.
-            (self._quoted if bare_return else self._plain).writerow(row)
 
 
 _READERS: Mapping[Kind, Callable[[str], object]] = {

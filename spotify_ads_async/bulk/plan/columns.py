@@ -58,8 +58,11 @@ class Column:
         nullable: whether null may be sent.
         writes: the dotted name of the field that it writes.
         path: the names from the update struct down to that field.
+        field: the first of them, which a request holds whole.
+        inner: the names below it.
         parent: the field that this one is a part of, or nothing.
         takes_object: whether its values are objects, and so JSON.
+        may_hold_money: whether an amount of money may stand in its values.
     """
 
     def __init__(self, name: str, kind: Kind, of: Any, *, nullable: bool = False, writes: str = "") -> None:  # noqa: ANN401 - any type
@@ -69,7 +72,10 @@ class Column:
         self.nullable = nullable
         self.writes = writes or name
         self.path = tuple(self.writes.split("."))
+        self.field, *inner = self.path
+        self.inner = tuple(inner)
         self.parent = name.rpartition(".")[0]
+        self.may_hold_money = kind in {Kind.AMOUNT, Kind.MONEY, Kind.JSON}
         self.takes_object = isinstance(bare := unannotated(of), type) and issubclass(bare, msgspec.Struct)
 
 

@@ -19,14 +19,17 @@ from spotify_ads_async.bulk.plan.problems import LeftOut
 from spotify_ads_async.bulk.plan.products import PlannedProducts
 from spotify_ads_async.bulk.plan.sources import Doubt
 from spotify_ads_async.bulk.plan.state import entity_shape, leaf, left_out, without_own
+from spotify_ads_async.bulk.plan.totals import PlanTotals
+from spotify_ads_async.bulk.records import Decision
 from spotify_ads_async.bulk.store.planning_rows import Decided, ReadRow
 from spotify_ads_async.spreadsheets import trimmed
 
 __all__ = ["Decider", "currency_in"]
 
-_ALWAYS_READ = frozenset({"id", "name", "budget", "start_time", "end_time", "ad_product", "campaign_id", "ad_set_id"})
-"""What names a row's entity and its ad product, and what a change of money is judged by."""
-_MONEY_FIELDS = frozenset({"budget", "bid_micro_amount", "base_rate_micro_amount", "start_time", "end_time"})
+_NAMED_BY = frozenset({"id", "name", "ad_product", "campaign_id", "ad_set_id"})
+_SPENT_BY = frozenset({"budget", "start_time", "end_time", "delivery", "status"})
+_ALWAYS_READ = _NAMED_BY | _SPENT_BY
+"""What names a row's entity and its ad product, and what a change of money is judged and counted by."""
 
 
 class Decider:
@@ -41,6 +44,7 @@ class Decider:
 
     Attributes:
         currency: the account's currency; the first budget tells it where nothing else did.
+        totals: what the rows come to.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class Decider:
         self._skipped = skipped
         self._force = force
         self._now = datetime.now(UTC)
+        self.totals = PlanTotals(now=self._now)
         self._answered_only: Counter[str] = Counter()
         self._columns: set[str] = set()
         self._decoder = _decoder_of(_ALWAYS_READ)
@@ -79,14 +84,28 @@ class Decider:
         """
         if text is None:
             reason = f"there is no {self._entity.name} {row.entity_id} in this ad account, or you cannot see it"
-            return Decided(row=row, effect=Refusal(column=self._entity.id_column, reason=reason))
+            return self.refused(row, Refusal(column=self._entity.id_column, reason=reason))
         if state is None:
             state = self._state(row, text)
+        decided = self._decided(row, text if known else "", state)
+        if isinstance(found := decided.effect, Refusal):
+            return self.refused(row, found, decided.name)
+        spent = state if decided.text else {}
+        is_unusual, steps = bool(decided.unusual), len(found.steps)
+        self.totals.count(decided.decision, found.before, found.after, spent, steps=steps, is_unusual=is_unusual)
+        return decided
+
+    def refused(self, row: ReadRow, refusal: Refusal, name: str = "") -> Decided:
+        """A row that cannot be carried out."""
+        self.totals.count(Decision.REFUSED)
+        return Decided(row=row, effect=refusal, name=name)
+
+    def _decided(self, row: ReadRow, text: str, state: dict[str, Any]) -> Decided:
         try:
             merged = self._meant(row, state)
         except _Doubted as doubted:
             return self._described(row, "", state, doubted.refusal)
-        values, text = merged.values, text if known else ""
+        values = merged.values
         if self._skipped and self._skipped.has(state.get("name"), values.get("name")):
             return msgspec.structs.replace(self._described(row, text, state, NOTHING), remark="left out, as asked for")
         found = effect(self._entity, state, values, now=self._now, currency=self.currency or currency_in(state))
@@ -113,32 +132,28 @@ class Decider:
         values = {**row.change, **self._resolved(row.doubts, state)} if row.doubts else row.change
         merged = merge(self._entity, row.base, state, values) if row.base else Merge(values=values, conflicts=())
         for name, value in merged.values.items():
-            # Cells are read without white space at their ends, which what is live may have.
-            if type(value) is str and isinstance(live := leaf(state, self._entity.columns[name].path), str):
-                merged.values[name] = live if live != value and trimmed(live) == value else value
+            if type(value) is str:
+                live = leaf(state, self._entity.columns[name].path)
+                # Cells are read without white space at their ends, which what is live may have.
+                if live != value and isinstance(live, str) and trimmed(live) == value:
+                    merged.values[name] = live
         return merged
 
     def _described(self, row: ReadRow, text: str, state: dict[str, Any], found: Any) -> Decided:  # noqa: ANN401
         name = str(state.get("name") or "")
         if isinstance(found, Refusal):
             return Decided(row=row, effect=found, name=name)
-        for field in found.after:
-            if field in self._shape.partly_sent:
-                for name_left_out in left_out(state.get(field), self._shape, field):
-                    self._answered_only[name_left_out] += 1
-        unusual: list[str] = []
+        for field in self._shape.told_of & found.after.keys():
+            for name_left_out in left_out(state.get(field), self._shape, field):
+                self._answered_only[name_left_out] += 1
+        unusual = ""
         if self._entity.has_money:
             self.currency = self.currency or currency_in(state)
-            if not found.after.keys().isdisjoint(_MONEY_FIELDS):
-                unusual = unusual_changes(found.amounts, state, found.after, self.currency, now=self._now)
-        return Decided(
-            row=row,
-            effect=found,
-            text=text,
-            name=name,
-            parent=str(state.get(self._entity.parent_field) or "") if self._entity.parent_field else "",
-            unusual="; ".join(unusual),
-        )
+            if found.amounts or "budget" in found.after:
+                said = unusual_changes(found.amounts, state, found.after, self.currency, now=self._now)
+                unusual = "; ".join(said)
+        parent = str(state.get(self._entity.parent_field) or "") if self._entity.parent_field else ""
+        return Decided(row=row, effect=found, text=text, name=name, parent=parent, unusual=unusual)
 
     def _resolved(self, doubts: Mapping[str, Doubt], state: dict[str, Any]) -> dict[str, Cell]:
         """The values of cells that could not be read.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
@@ -124,10 +124,9 @@ def effect(
         now: the present in UTC.
         currency: the account's, where it is known.
     """
-    before, after, names = _changed(entity, state, values)
+    before, after, names, amounts = _changed(entity, state, values)
     if not after:
         return NOTHING
-    amounts = changed_amounts(before, after)
     try:
         check_amounts(amounts, currency)
     except AmountRefused as refused:
@@ -141,37 +140,41 @@ def effect(
     return Effect(before=before, after=after, steps=steps, names=tuple(names), amounts=amounts)
 
 
-def _changed(
-    entity: Entity, state: State, values: Mapping[str, Cell]
-) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
-    """The fields that change, as they are (as far as they are set) and as they shall be, and what changes in them.
+class _Changed(NamedTuple):
+    """The fields that change, as they are (as far as they are set) and as they shall be; what changes in them."""
 
-    What a value does not touch of its field stays as it came.
-    """
-    before: dict[str, Any] = {}
-    after: dict[str, Any] = {}
-    names: list[str] = []
-    shape = entity_shape(entity)
+    before: dict[str, Any]
+    after: dict[str, Any]
+    names: list[str]
+    amounts: list[Amount]
+
+
+def _changed(entity: Entity, state: State, values: Mapping[str, Cell]) -> _Changed:
+    """What writing ``values`` changes. What a value does not touch of its field stays as it came."""
+    before, after, names, amounts = found = _Changed({}, {}, [], [])
+    shape, columns = entity_shape(entity), entity.columns
     for name, value in values.items():
-        column = entity.columns[name]
-        path = column.path
-        field, present = path[0], leaf(state, path)
-        wanted: Any = value
+        column = columns[name]
+        field, inner, path = column.field, column.inner, column.path
+        whole = state.get(field)
+        present, wanted = leaf(whole, inner) if inner else whole, cast("Any", value)
         if type(value) is dict or type(value) is list:
             holder = shape.holder(path)
             wanted = sendable(_on_top_of(value, present, holder, path[-1]), holder, path[-1])
             present = sendable(present, holder, path[-1])
         if same(present, wanted):
             continue
-        if field not in after and (whole := state.get(field)) is not None:
+        if whole is not None and field not in after:
             before[field] = after[field] = sendable(whole, shape, field)
-        after[field] = _with(after.get(field), path[1:], wanted) if len(path) > 1 else wanted
-        if isinstance(wanted, dict):
+        after[field] = _with(after.get(field), inner, wanted) if inner else wanted
+        if column.may_hold_money:
+            amounts += changed_amounts(present, wanted, column.writes)
+        if type(wanted) is dict:
             old = cast("dict[str, Any]", present) if isinstance(present, dict) else {}
             names += [edit.name for edit in edits_between(old, cast("dict[str, Any]", wanted), path)]
         else:
             names.append(column.writes)
-    return before, after, names
+    return found
 
 
 def _with(holder: Any, path: Sequence[str], value: Any) -> Any:  # noqa: ANN401 - any JSON

@@ -25,6 +25,7 @@ __all__ = ["Refusal", "column_of", "refusal_of"]
 
 _ORDINARY: Mapping[Kind, object] = {Kind.TEXT: "A name", Kind.MONEY: 100_000_000}
 _DEEPEST = 2
+_encode = msgspec.json.Encoder().encode
 _STEP = re.compile(r"[^.\[\]]+")
 
 
@@ -69,40 +70,59 @@ def _illegal(
     return Refusal(reason=broken.reason, column=column_of(broken.path, values))
 
 
-def _outline(entity: Entity, body: dict[str, Any]) -> bytes | None:
-    """A request with the same text and amounts in the places of those that no rule compares with anything else.
+def _outline(entity: Entity, body: dict[str, Any]) -> tuple[tuple[str, bytes], ...] | None:
+    """A request, field by field, with the same text and amounts in the places of those that are judged alone.
 
     Rows differ in little else, and what is legal of one is legal of all. None where such a value breaks a rule itself.
     """
-    outline = dict(body)
+    outline: list[tuple[str, bytes]] = []
     judged = _judged_alone(entity)
-    for field, whole in body.items():
-        for part, check, ordinary in judged.get(field, ()):
-            holder: object = whole if part else body
-            value = cast("dict[str, Any]", holder).get(part or field) if isinstance(holder, dict) else None
-            if value is None:
-                continue
-            try:
-                check(value)
-            except Refused:
-                return None
-            outline[field] = {**outline[field], part: ordinary} if part else ordinary
-    return msgspec.json.encode(outline)
+    try:
+        for field, value in body.items():
+            text = _encode(value)
+            if field in judged and value is not None:
+                check, ordinary = judged[field].get("", (None, b""))
+                if check is None:
+                    text = _with_ordinary_parts(entity, field, text)
+                else:
+                    check(value)
+                    text = ordinary
+            outline.append((field, text))
+    except Refused:
+        return None
+    return tuple(outline)
 
 
 @functools.lru_cache(maxsize=4096)
-def _is_legal(entity: Entity, outline: bytes, now: datetime) -> bool:
-    return _broken(entity, msgspec.json.decode(outline), now) is None
+def _with_ordinary_parts(entity: Entity, field: str, text: bytes) -> bytes:
+    """An object with ordinary values in the places of those that are judged alone.
+
+    Raises:
+        Refused: one of them breaks a rule.
+    """
+    value: object = msgspec.json.decode(text)
+    if not isinstance(value, dict):
+        return text
+    parts = cast("dict[str, Any]", value)
+    for part, (check, ordinary) in _judged_alone(entity)[field].items():
+        if parts.get(part) is not None:
+            check(parts[part])
+            parts[part] = msgspec.Raw(ordinary)
+    return _encode(parts)
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_legal(entity: Entity, outline: Sequence[tuple[str, bytes]], now: datetime) -> bool:
+    return _broken(entity, {field: msgspec.json.decode(text) for field, text in outline}, now) is None
 
 
 @functools.cache
-def _judged_alone(entity: Entity) -> Mapping[str, Sequence[tuple[str, Check, object]]]:
-    """Names and amounts, which are held to their own bounds alone, by field: part of it, check, an ordinary value."""
-    found: defaultdict[str, list[tuple[str, Check, object]]] = defaultdict(list)
+def _judged_alone(entity: Entity) -> Mapping[str, Mapping[str, tuple[Check, bytes]]]:
+    """Names and amounts, which are held to their own bounds alone, by field and part: check, and an ordinary value."""
+    found: defaultdict[str, dict[str, tuple[Check, bytes]]] = defaultdict(dict)
     for name, column in entity.columns.items():
         if name == "name" or (column.kind is Kind.MONEY and len(column.path) <= _DEEPEST):
-            field, *parts = column.path
-            found[field].append(("".join(parts), checker(column.type), _ORDINARY[column.kind]))
+            found[column.field]["".join(column.inner)] = (checker(column.type), _encode(_ORDINARY[column.kind]))
     return dict(found)
 
 

@@ -26,7 +26,9 @@ __all__ = [
     "amounts_in_units",
     "changed_amounts",
     "check_amounts",
+    "days_left",
     "in_units",
+    "most_of",
     "most_spent",
     "no_money",
     "unusual_changes",
@@ -133,19 +135,10 @@ def unusual_changes(
         currency: the account's currency, or nothing where it is unknown.
         now: the present, which budgets by the day are counted from.
     """
-    found: list[str] = []
     types = [_budget_type(before), _budget_type(after)] if "budget" in after else [None]
     retyped = None not in types and types[0] != types[1]
-    for amount in amounts:
-        if amount.after < _PER_UNIT:
-            why = "less than one unit"
-        elif amount.before and not (retyped and amount.field == f"budget.{MICROS}"):
-            why = _factor(amount.before, amount.after)
-        else:
-            continue
-        if why:
-            old, new = _shown(amount.before, currency), _shown(amount.after, currency)
-            found.append(f"{in_units(amount.field)} {old} → {new}, {why}")
+    said = [_unusual(amount, currency, retyped and amount.field == f"budget.{MICROS}") for amount in amounts]
+    found = [one for one in said if one]
     if retyped:
         old, new = most_spent(before, now), most_spent({**before, **after}, now)
         if old is None or new is None or (old and _factor(old, new)):
@@ -154,6 +147,17 @@ def unusual_changes(
                 f" {_spent(new, currency)}"
             )
     return found
+
+
+@functools.lru_cache(maxsize=4096)
+def _unusual(amount: Amount, currency: str, is_retyped: bool) -> str:  # noqa: FBT001 - cached by place
+    """What is unusual about one amount, in words; many rows change the same one alike."""
+    if amount.after < _PER_UNIT:
+        why = "less than one unit"
+    else:
+        why = _factor(amount.before, amount.after) if amount.before and not is_retyped else ""
+    old, new = _shown(amount.before, currency), _shown(amount.after, currency)
+    return f"{in_units(amount.field)} {old} → {new}, {why}" if why else ""
 
 
 def _budget_type(state: Mapping[str, Any]) -> object:
@@ -187,47 +191,51 @@ def most_spent(state: Mapping[str, Any], now: datetime) -> MicroAmount | None:
         state: the ad set in the form JSON gives it.
         now: the present.
     """
-    budget = state.get("budget")
+    return most_of(state.get("budget"), days_left(state, now))
+
+
+def most_of(budget: object, days: int | None) -> MicroAmount | None:
+    """What a budget may spend at most in the days that are left, None for no end; None where nothing bounds it."""
     amount = cast("dict[str, Any]", budget).get(MICROS) if isinstance(budget, dict) else None
     if not isinstance(amount, int):
         return 0
-    start, end = state.get("start_time"), state.get("end_time")
-    days = _days_left(start if isinstance(start, str) else "", end if isinstance(end, str) else "", now)
     if cast("dict[str, Any]", budget).get("type") == _DAILY:
         return None if days is None else amount * days
     return amount if days is None or days else 0
 
 
-@functools.lru_cache(maxsize=1024)
-def _days_left(start: str, end: str, now: datetime) -> int | None:
+def days_left(state: Mapping[str, Any], now: datetime) -> int | None:
     """The days, begun ones too, from now or from the start until the end of a flight; None where it has no end."""
-    begin, ending = moment_of(start), moment_of(end)
+    start, end = state.get("start_time"), state.get("end_time")
+    ending = _seconds(end) if isinstance(end, str) else None
     if ending is None:
         return None
-    return max(0, math.ceil((ending - max(now, begin or now)).total_seconds() / _SECONDS_A_DAY))
+    begin = _seconds(start) if isinstance(start, str) else None
+    return max(0, math.ceil((ending - max(now.timestamp(), begin or 0)) / _SECONDS_A_DAY))
 
 
-def changed_amounts(before: Mapping[str, Any], after: Mapping[str, Any], path: str = "") -> list[Amount]:
-    """Every amount in ``after`` that is not the same in ``before``: in a part, a whole object, a list of objects."""
+@functools.lru_cache(maxsize=4096)
+def _seconds(moment: str) -> float | None:
+    """A time in seconds since 1970, None where it is none; many flights begin and end alike."""
+    found = moment_of(moment)
+    return None if found is None else found.timestamp()
+
+
+def changed_amounts(before: Any, after: Any, field: str = "") -> list[Amount]:  # noqa: ANN401 - any JSON
+    """Every amount in ``after`` that is not the same in ``before``: in a part, a whole object, a list of objects.
+
+    ``field`` is the dotted name of where they stand, where they are no whole states.
+    """
+    if type(after) is int:
+        is_money = MICROS in field.rpartition(".")[2] and after != before
+        return [Amount(field, before if isinstance(before, int) else None, after)] if is_money else []
     found: list[Amount] = []
-    for name, value in after.items():
-        if type(value) is int:
-            if name.endswith(MICROS) and value != (old := before.get(name)):
-                found.append(Amount(path + name, old if isinstance(old, int) else None, value))
-        elif isinstance(value, dict):
-            old = before.get(name)
-            earlier = cast("dict[str, Any]", old) if isinstance(old, dict) else {}
-            found += changed_amounts(earlier, cast("dict[str, Any]", value), f"{path}{name}.")
-        elif isinstance(value, list) and value is not (old := before.get(name)):
-            found += _in_list(path + name, name, old, cast("list[Any]", value))
-    return found
-
-
-def _in_list(path: str, name: str, before: Any, after: list[Any]) -> list[Amount]:  # noqa: ANN401 - any JSON
-    known: list[Any] = cast("list[Any]", before) if isinstance(before, list) else []
-    found: list[Amount] = []
-    for index, value in enumerate(after):
-        old = known[index] if index < len(known) else None
-        inner = changed_amounts({name: old}, {name: value})
-        found += [Amount(f"{path}[{index}]{one.field[len(name) :]}", one.before, one.after) for one in inner]
+    if isinstance(after, Mapping):
+        earlier: Mapping[str, Any] = cast("Mapping[str, Any]", before) if isinstance(before, Mapping) else {}
+        for name, value in cast("Mapping[str, Any]", after).items():
+            found += changed_amounts(earlier.get(name), value, f"{field}.{name}" if field else name)
+    elif isinstance(after, list) and after is not before:
+        known: list[Any] = cast("list[Any]", before) if isinstance(before, list) else []
+        for index, value in enumerate(cast("list[Any]", after)):
+            found += changed_amounts(known[index] if index < len(known) else None, value, f"{field}[{index}]")
     return found

@@ -23,8 +23,9 @@ from spotify_ads_async.bulk.plan.products import PlannedProducts
 from spotify_ads_async.bulk.plan.sources import Change
 from spotify_ads_async.bulk.plan.state import state_of
 from spotify_ads_async.bulk.plan.tables import HiddenRows, NewRow, NewRowsFound, Reading
+from spotify_ads_async.bulk.plan.totals import PlanTotals
 from spotify_ads_async.bulk.present import PAGE_SIZE, Found, read_present
-from spotify_ads_async.bulk.records import Header
+from spotify_ads_async.bulk.records import Decision, Header
 from spotify_ads_async.bulk.store.journal import Journal
 from spotify_ads_async.bulk.store.plan_file import PlanFile
 from spotify_ads_async.bulk.store.planning_rows import Decided, ReadRow, Repeated
@@ -109,7 +110,7 @@ async def new_plan(path: Path, header: Header) -> AsyncGenerator[PlanFile]:
 
 async def plan_changes(
     ads: AdsClient, reader: ChangesReader, source: Source, header: Header, path: Path, *, alone: bool = True
-) -> None:
+) -> PlanTotals:
     """Make the plan at ``path`` from changes of one kind.
 
     Args:
@@ -120,6 +121,9 @@ async def plan_changes(
         path: the plan.
         alone: whether the file is nothing but these changes. If not, rows that are new are passed over, and what there
             is to say of hidden ones is said of the file.
+
+    Returns:
+        What the plan comes to.
 
     Raises:
         NewRowsFound: it is not; nothing was asked of the server.
@@ -142,13 +146,16 @@ async def plan_changes(
             await planning.read_base(source.base)
         await planning.decide_all(ads, header.ad_account_id)
         planning.check()
-        await planning.conclude(header)
+        return await planning.conclude(header)
 
 
 async def plan_selection(
     ads: AdsClient, selection: Selection, header: Header, path: Path, *, skip_bad_rows: bool = False
-) -> None:
+) -> PlanTotals:
     """Make the plan at ``path`` for every entity that satisfies all conditions.
+
+    Returns:
+        What the plan comes to.
 
     Raises:
         BadChanges: some of them cannot be changed so, and ``skip_bad_rows`` was not asked for; or there are none.
@@ -167,7 +174,7 @@ async def plan_selection(
             async for page in pages:
                 await planning.add_selected(selection, page.items)
         planning.check()
-        await planning.conclude(header)
+        return await planning.conclude(header)
 
 
 def batches(items: Iterable[msgspec.Struct]) -> Iterator[list[msgspec.Struct]]:
@@ -230,11 +237,12 @@ class _Planning:
             count = self._problem_count + (len(self._doubtful) if with_doubts else 0)
             raise BadChanges(sorted(told, key=lambda problem: problem.line), count)
 
-    async def conclude(self, header: Header) -> None:
+    async def conclude(self, header: Header) -> PlanTotals:
         """Write down what there is to say of the plan as a whole: its currency, and what was taken for granted."""
         remarks = "\n".join([*header.remarks.splitlines(), *self.remarks])
         known = msgspec.structs.replace(header, currency=self._decider.currency, remarks=remarks)
         await self._journal.write(lambda plan: plan.write_header(known))
+        return self._decider.totals
 
     async def read_rows(self, reader: ChangesReader, *, alone: bool) -> None:
         """Put every row of the file into the plan; what is new is made by another part of the plan.
@@ -269,6 +277,7 @@ class _Planning:
                 )
             else:
                 self._add_problem(problem)
+                self._decider.totals.count(Decision.REFUSED)
                 plan.planning.add_refused(problem)
 
         await self._take_all(iter(reader), take)
@@ -277,15 +286,9 @@ class _Planning:
         """Keep in mind what of a row cannot be read."""
         if len(self._doubtful) < _BATCH:
             column, doubt = next(iter(row.doubts.items()))
-            found = Problem(
-                file=self._source.shown,
-                line=row.line,
-                column=column,
-                reason=doubt.reason,
-                entity_id=row.entity_id,
-                place=self._place(row.line, column),
-            )
-            self._doubtful.append(found)
+            file, place = self._source.shown, self._place(row.line, column)
+            found = Problem(file=file, line=row.line, column=column, reason=doubt.reason, place=place)
+            self._doubtful.append(msgspec.structs.replace(found, entity_id=row.entity_id))
 
     async def read_base(self, path: Path) -> None:
         """Put what an earlier export said beside the rows."""
@@ -362,12 +365,10 @@ class _Planning:
 
     def _told(self, decided: Decided) -> Decided:
         """A row that was decided; where it is refused, that is a problem of the file, too."""
-        row, refusal, name = decided.row, decided.effect, decided.name
-        if isinstance(refusal, Refusal):
-            column, reason, entity_id = refusal.column, refusal.reason, row.entity_id
-            self._add_problem(
-                Problem(file="", line=row.line, column=column, reason=reason, entity_id=entity_id, name=name)
-            )
+        if isinstance(refusal := decided.effect, Refusal):
+            row, name, reason = decided.row, decided.name, refusal.reason
+            problem = Problem(file="", line=row.line, column=refusal.column, reason=reason, entity_id=row.entity_id)
+            self._add_problem(msgspec.structs.replace(problem, name=name))
         return decided
 
     async def add_selected(self, selection: Selection, items: Sequence[msgspec.Struct]) -> None:
@@ -390,6 +391,6 @@ class _Planning:
         values = new_values(selection.settings, state, self._decider.currency or currency_in(state))
         if isinstance(values, Refusal):
             row = plan.planning.number(Change(line=self._rows, entity_id=entity_id, values={}))
-            return Decided(row=row, effect=values, name=name)
+            return self._decider.refused(row, values, name)
         row = plan.planning.number(Change(line=self._rows, entity_id=entity_id, values=values))
         return self._decider.decide(row, text, state)

@@ -60,17 +60,17 @@ class PlannedProducts:
                 self._products = await AdProducts.read(self._caller)
             self.matters = self._products.matters(self._kind, "update")
             if self.matters:
-                rows = (self._row(item) for item in items if item is not None)
-                await self._products.learn(self._caller, self._ad_account_id, self._kind, rows)
+                await self._products.learn(self._caller, self._ad_account_id, self._kind, self._rows(items))
 
-    def _row(self, item: msgspec.Struct) -> Mapping[str, Any]:
-        """What tells the product of something that was read.
+    def _rows(self, items: Iterable[msgspec.Struct | None]) -> Iterable[Mapping[str, Any]]:
+        """What tells the products of what was read, once for all that are in the same.
 
         A campaign's own is in its JSON alone, for the document does not have it.
         """
         if self._kind == "campaign":
-            return msgspec.json.decode(state_of(item))
-        return {"campaign_id": getattr(item, "campaign_id", None), "ad_set_id": getattr(item, "ad_set_id", None)}
+            return (msgspec.json.decode(state_of(item)) for item in items if item is not None)
+        parents = {(getattr(item, "campaign_id", None), getattr(item, "ad_set_id", None)) for item in items}
+        return [{"campaign_id": campaign_id, "ad_set_id": ad_set_id} for campaign_id, ad_set_id in parents]
 
     def broken(
         self, state: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], names: Iterable[str]

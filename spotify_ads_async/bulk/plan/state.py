@@ -68,6 +68,8 @@ class Shape(NamedTuple):
     """The names of objects, and lists of them, of which something at some depth is left out of what is sent."""
     unanswered: frozenset[str]
     """The names that are sent and never answered."""
+    told_of: frozenset[str]
+    """The names of objects of which :func:`left_out` may tell that something is left out."""
 
     @property
     def sends_all(self) -> bool:
@@ -79,7 +81,7 @@ class Shape(NamedTuple):
         return functools.reduce(lambda shape, name: shape.inner.get(name, NO_SHAPE), path[:-1], self)
 
 
-NO_SHAPE = Shape(frozenset(), frozenset(), {}, {}, frozenset(), frozenset())
+NO_SHAPE = Shape(frozenset(), frozenset(), {}, {}, frozenset(), frozenset(), frozenset())
 """What the document knows of an object that it does not know."""
 
 
@@ -99,7 +101,8 @@ def shape_of(request: type[msgspec.Struct], answer: type[msgspec.Struct] | None)
     answer_only = frozenset(answered.keys() - sent.keys() - _SENT_BACK)
     partly_sent = frozenset(name for name, one in (*inner.items(), *listed.items()) if not one.sends_all)
     unanswered = frozenset(sent.keys() - answered.keys()) if answered else frozenset[str]()
-    return Shape(frozenset(sent), answer_only, inner, listed, partly_sent, unanswered)
+    told_of = frozenset(name for name, one in inner.items() if one.told_of or one.answer_only - {_CURRENCY})
+    return Shape(frozenset(sent), answer_only, inner, listed, partly_sent, unanswered, told_of)
 
 
 @functools.cache
@@ -153,11 +156,12 @@ def left_out(value: Any, shape: Shape, name: str) -> Iterator[str]:  # noqa: ANN
 
     The currency is no loss: it says what the amount beside it is in, and is the account's.
     """
-    if name in shape.partly_sent and isinstance(value, dict) and (inner := shape.inner.get(name)) is not None:
+    if name in shape.told_of and isinstance(value, dict):
+        inner = shape.inner[name]
         for part, one in cast("dict[str, Any]", value).items():
             if part in inner.answer_only and part != _CURRENCY and not same(one, None):
                 yield f"{name}.{part}"
-            if part in inner.partly_sent:
+            if part in inner.told_of:
                 yield from (f"{name}.{deeper}" for deeper in left_out(one, inner, part))
 
 
@@ -168,7 +172,7 @@ def copied(value: Any) -> Any:  # noqa: ANN401 - any JSON
     return [copied(one) for one in cast("list[Any]", value)] if isinstance(value, list) else value
 
 
-def leaf(state: State, path: Iterable[str]) -> Cell:
+def leaf(state: State | None, path: Iterable[str]) -> Cell:
     """The value at a dotted path, None where there is none."""
     found: Any = state
     for name in path:

@@ -156,6 +156,13 @@ class PlanFile(RunningRows):
         """What every row comes down to, in input order; what became of it is in :meth:`rows`."""
         return rows.planned_changes(self._connection, self.path)
 
+    def planned(self) -> Iterator[PlannedChange]:
+        """The rows that change something, without the JSON of what they are about, and not held to their checksums.
+
+        That is for a plan that was made a moment ago.
+        """
+        return rows.changing_rows(self._connection)
+
     def noteworthy(self) -> Iterator[PlannedRow]:
         """The rows that there is something to say of, such as why they do not go."""
         return self._batches("row.reason <> ''")

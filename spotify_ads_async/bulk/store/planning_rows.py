@@ -68,6 +68,15 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
     unusual: str = ""
     conflicts: tuple[Conflict, ...] = ()
 
+    @property
+    def decision(self) -> Decision:
+        """What it comes down to, in a word."""
+        if isinstance(self.effect, Refusal):
+            return Decision.REFUSED
+        if self.conflicts:
+            return Decision.CONFLICT
+        return Decision.PLANNED if self.effect.steps else Decision.UNCHANGED
+
 
 class Repeated(msgspec.Struct, frozen=True):
     """A row that says the same of the same entity as an earlier one: it counts once."""
@@ -167,7 +176,7 @@ def _stored(one: Decided, steps: list[tuple[int, int, str]]) -> tuple[object, ..
     """A row as the file holds it, by the columns of :data:`_ROW`; its requests are added to ``steps``."""
     row, effect = one.row, one.effect
     change, base = encode(row.change if one.change is None else one.change), encode(row.base) if row.base else None
-    decision, reason, field, conflicts, before, after, check = Decision.REFUSED, one.remark, "", None, None, None, None
+    decision, reason, field, conflicts, before, after, check = one.decision, one.remark, "", None, None, None, None
     if isinstance(effect, Refusal):
         reason, field = effect.reason, effect.column
     else:
@@ -175,9 +184,8 @@ def _stored(one: Decided, steps: list[tuple[int, int, str]]) -> tuple[object, ..
         bodies = [after] if len(effect.steps) == 1 else [encode(body) for body in effect.steps]
         steps += [(row.number, position, body) for position, body in enumerate(bodies)]
         check = checksum(row.entity_id, one.text, before, after, *bodies)
-        decision = Decision.PLANNED if bodies else Decision.UNCHANGED
     if one.conflicts:
-        decision, reason, field = Decision.CONFLICT, changed_since(one.conflicts), one.conflicts[0].field
+        reason, field = changed_since(one.conflicts), one.conflicts[0].field
         conflicts = encode(one.conflicts)
     return (
         *(row.number, row.line, row.entity_id, change, base, decision.value),

@@ -30,7 +30,15 @@ from spotify_ads_async.bulk.records import (
 )
 from spotify_ads_async.bulk.store.schema import decode, encode
 
-__all__ = ["changed_since", "checksum", "planned_changes", "planned_rows", "renew_checksum", "row_work"]
+__all__ = [
+    "changed_since",
+    "changing_rows",
+    "checksum",
+    "planned_changes",
+    "planned_rows",
+    "renew_checksum",
+    "row_work",
+]
 
 _ROWS = (
     "SELECT row.number, line, entity_id, name, change, decision, outcome.outcome, reason, field, unusual, conflicts, "
@@ -116,6 +124,23 @@ def planned_changes(connection: sqlite3.Connection, path: Path) -> Iterator[Plan
             after=decode(after),
             text=text,
             steps=len(bodies),
+        )
+
+
+def changing_rows(connection: sqlite3.Connection) -> Iterator[PlannedChange]:
+    """The rows that change something, in input order, without the JSON of what they are about, and not checked."""
+    found = connection.execute(
+        "SELECT number, line, entity_id, name, before, after FROM row WHERE decision = 'planned' ORDER BY number"
+    )
+    for number, line, entity_id, name, before, after in found:
+        yield PlannedChange(
+            number=number,
+            line=line,
+            entity_id=entity_id,
+            name=name,
+            decision=Decision.PLANNED,
+            before=decode(before),
+            after=decode(after),
         )
 
 

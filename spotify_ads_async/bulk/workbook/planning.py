@@ -21,6 +21,7 @@ from spotify_ads_async.bulk.plan.planner import Source, currency_of, plan_change
 from spotify_ads_async.bulk.plan.problems import BadChanges, LeftOut, Problem
 from spotify_ads_async.bulk.plan.sources import Change
 from spotify_ads_async.bulk.plan.tables import NewRow, NewRowsFound, TableReader
+from spotify_ads_async.bulk.plan.totals import PlanTotals
 from spotify_ads_async.bulk.records import Header
 from spotify_ads_async.bulk.workbook import resolving
 from spotify_ads_async.bulk.workbook.kinds import NEW_KINDS, folded, new_columns
@@ -47,10 +48,13 @@ _ARCHIVED = "ARCHIVED"
 _PICTURES = frozenset({"logo", "companion"})
 
 
-async def plan_file(ads: AdsClient, source: Source, header: Header, path: Path) -> None:
+async def plan_file(ads: AdsClient, source: Source, header: Header, path: Path) -> PlanTotals | None:
     """Make the plan of a file.
 
     An ordinary one where it changes things of one kind, and one of a workbook where it does more.
+
+    Returns:
+        What an ordinary plan comes to; None for one of a workbook, which may have parts.
 
     Raises:
         BadChanges: rows are refused; or the file as a whole cannot be read.
@@ -67,17 +71,18 @@ async def plan_file(ads: AdsClient, source: Source, header: Header, path: Path) 
         header = msgspec.structs.replace(header, remarks="\n".join(remarks), guessed=file.encoding_is_guessed)
         if len(readers) > 1:
             await _plan_workbook(ads, readers, source, header, path)
-            return
+            return None
         try:
-            await plan_changes(ads, readers[0], source, header, path)
+            totals = await plan_changes(ads, readers[0], source, header, path)
         except NewRowsFound:
             await _plan_workbook(ads, readers, source, header, path)
-            return
+            return None
         try:
             source.left_out.require_all_found(source.shown)
         except BadChanges:
             await anyio.Path(path).unlink()
             raise
+        return totals
 
 
 async def _plan_workbook(

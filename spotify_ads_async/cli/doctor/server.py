@@ -57,6 +57,7 @@ _PROXY_REMEDY = (
     "start the proxy, or name another one: SPOTIFY_ADS_PROXY, HTTPS_PROXY; hosts to reach without: SPOTIFY_ADS_NO_PROXY"
 )
 _TERMS = "https://adsmanager.spotify.com/api-terms"
+_ROLE_REMEDY = "ask one of the account's admins for a role in it, or name another account"
 _BUSINESS_REMEDY = "ask an admin of the business for a role in it"
 _NETWORK_REMEDY = "look at the network, the proxy and the address (SPOTIFY_ADS_BASE_URL)"
 
@@ -264,10 +265,11 @@ async def _of_accounts(ads: AdsClient) -> AsyncIterator[Finding]:
     for ad_account_id, refusals in (await _tried(ads, list(names))).items():
         name = f"{names[ad_account_id]} ({ad_account_id})"
         if refusals:
-            text = f"{name} refuses {' and '.join(sorted(refusals))}: {in_words(next(iter(refusals.values())))}"
-            yield Finding.problem(
-                "accounts", text, "ask one of the account's admins for a role in it, or name another account"
-            )
+            error = next(iter(refusals.values()))
+            denied = isinstance(error, PermissionDenied)
+            does = "refuses" if denied else "gives no good answer for"
+            text = f"{name} {does} {' and '.join(sorted(refusals))}: {in_words(error)}"
+            yield Finding.problem("accounts", text, _ROLE_REMEDY if denied else "try again later")
         else:
             yield Finding.ok("accounts", f"{name} answers")
     if len(accounts) > _MOST_ACCOUNTS:

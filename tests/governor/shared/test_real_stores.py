@@ -117,17 +117,18 @@ async def test_the_file_is_the_users_alone(tmp_path: Path) -> None:
         assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
-def delete_all_in(folder: Path) -> None:
-    for file in folder.iterdir():
+def delete_in(folder: Path, pattern: str) -> None:
+    for file in folder.glob(pattern):
         file.unlink()
 
 
-async def test_a_deleted_file_makes_everybody_wait_one_window(tmp_path: Path) -> None:
+@pytest.mark.parametrize("deleted", ["*", "*-*"], ids=["all of it", "its log alone"])
+async def test_a_deleted_file_makes_everybody_wait_one_window(tmp_path: Path, deleted: str) -> None:
     path = tmp_path / "quota.db"
     arrivals: list[float] = []
     async with governor(f"sqlite://{path}") as witness, governor(f"sqlite://{path}") as other:
         await spend(witness, 20, arrivals)
-        delete_all_in(tmp_path)
+        delete_in(tmp_path, deleted)
         await spend(witness, 1, arrivals)
         await spend(other, 19, arrivals)
     assert fullest(arrivals, WINDOW) <= 20

@@ -1,0 +1,189 @@
+"""What a plan comes to, in figures: counted from its rows, or while they are decided."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, TypedDict, cast
+
+import msgspec
+
+from spotify_ads_async.bulk.plan.money import MICROS, days_left, most_of
+from spotify_ads_async.bulk.records import Decision, PlannedChange
+from spotify_ads_async.money import format_micros
+
+__all__ = ["PlanTotals", "is_off", "type_and_amount"]
+
+_ARCHIVED = "ARCHIVED"
+_TIMES = frozenset({"start_time", "end_time"})
+_FLIGHT = _TIMES | {"budget"}
+_SWITCHES = frozenset({"delivery", "status"})
+_SPENT = _FLIGHT | _SWITCHES
+_NOTHING: Mapping[str, Any] = {}
+
+
+class _Budgeted(TypedDict, total=False):
+    """What of an entity tells what it may spend; most of its JSON is about something else."""
+
+    budget: Any
+    start_time: Any
+    end_time: Any
+    delivery: Any
+    status: Any
+
+
+_budgeted = msgspec.json.Decoder(_Budgeted)
+
+
+class PlanTotals(msgspec.Struct, kw_only=True):
+    """What a plan comes to.
+
+    Attributes:
+        rows: all rows.
+        planned: rows with something to do.
+        unchanged: rows that are as wanted already.
+        refused: rows that cannot be carried out.
+        conflicts: rows that somebody else changed.
+        unusual: rows with unusual amounts of money.
+        requests: requests that the plan takes.
+        requests_held_back: requests of the rows in conflict, which are made where they are overwritten.
+        fields: how many rows change a field.
+        budget_before: micros over the rows that change a budget, by the budget's type.
+        budget_after: the same afterwards.
+        budget_growth: micros by which rows let budgets grow, whatever others shrink. A budget that becomes one of
+            another type, begins to be spent, or has its flight prolonged so that more is spent, counts whole.
+        most_before: micros that the ad sets whose budgets or flights change may spend at most until their flights end.
+        most_after: the same afterwards.
+        unbounded_before: how many of them nothing bounds, since they have a budget a day and no end.
+        unbounded_after: the same afterwards.
+        paused: rows that stop delivering.
+        resumed: rows that start delivering.
+        archived: rows that are archived, which nothing takes back.
+    """
+
+    rows: int = 0
+    planned: int = 0
+    unchanged: int = 0
+    refused: int = 0
+    conflicts: int = 0
+    unusual: int = 0
+    requests: int = 0
+    requests_held_back: int = 0
+    fields: Counter[str] = msgspec.field(default_factory=Counter[str])
+    budget_before: Counter[str] = msgspec.field(default_factory=Counter[str])
+    budget_after: Counter[str] = msgspec.field(default_factory=Counter[str])
+    budget_growth: int = 0
+    most_before: int = 0
+    most_after: int = 0
+    unbounded_before: int = 0
+    unbounded_after: int = 0
+    paused: int = 0
+    resumed: int = 0
+    archived: int = 0
+    now: datetime = msgspec.field(default_factory=lambda: datetime.now(UTC))
+
+    def add(self, row: PlannedChange) -> None:
+        """Count one row of a plan."""
+        is_spent = row.decision is Decision.PLANNED and not _SPENT.isdisjoint(row.after)
+        state: Mapping[str, Any] = _budgeted.decode(row.text) if is_spent and row.text else _NOTHING
+        self.count(row.decision, row.before, row.after, state, steps=row.steps, is_unusual=bool(row.unusual))
+
+    def count(
+        self,
+        decision: Decision,
+        before: Mapping[str, Any] = _NOTHING,
+        after: Mapping[str, Any] = _NOTHING,
+        state: Mapping[str, Any] = _NOTHING,
+        *,
+        steps: int = 0,
+        is_unusual: bool = False,
+    ) -> None:
+        """Count one row.
+
+        Args:
+            decision: what it comes down to.
+            before: the fields that change, as they are.
+            after: the same fields, as they shall be.
+            state: the entity, or what of it tells what it may spend.
+            steps: how many requests it takes.
+            is_unusual: whether it has unusual amounts of money.
+        """
+        self.rows += 1
+        if decision == Decision.PLANNED:
+            self.planned += 1
+            self.unusual += is_unusual
+            self.requests += steps
+            for field in after:
+                self.fields[field] += 1
+            if not _SWITCHES.isdisjoint(after):
+                self._add_switch(before, after)
+            if not _SPENT.isdisjoint(after):
+                self._add_budget(before, after, state)
+        elif decision == Decision.CONFLICT:
+            self.conflicts += 1
+            self.requests_held_back += steps
+        else:
+            self.unchanged += decision == Decision.UNCHANGED
+            self.refused += decision == Decision.REFUSED
+
+    def _add_switch(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+        off_before, off_after = is_off(before), is_off(after)
+        archived = _ARCHIVED in {after.get("status"), after.get("delivery")}
+        self.archived += archived
+        self.paused += off_after and not off_before and not archived
+        self.resumed += off_before and not off_after
+
+    def in_words(self, currency: str) -> str:
+        """What somebody agrees to: ``change 12 rows, 1 unusual, budgets grow by 330.00 USD``."""
+        parts = {"start delivering": self.resumed, "archived for good": self.archived, "unusual": self.unusual}
+        said = [f"change {self.planned} rows", *(f"{count} {part}" for part, count in parts.items() if count)]
+        grow = [f"budgets grow by {format_micros(self.budget_growth)} {currency}"] if self.budget_growth else []
+        return ", ".join([*said, *grow])
+
+    def _add_budget(self, before: Mapping[str, Any], after: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+        """Count the budget of an ad set, and what it may spend until its flight ends."""
+        state = {**state, **before}
+        changed = {**state, **after}
+        days = days_after = days_left(state, self.now)
+        if not _TIMES.isdisjoint(after):
+            days_after = days_left(changed, self.now)
+        budget, budget_after = state.get("budget"), changed.get("budget")
+        (old_type, old), (new_type, new) = type_and_amount(budget), type_and_amount(budget_after)
+        if "budget" in after:
+            if old is not None:
+                self.budget_before[str(old_type)] += old
+            if new is not None:
+                self.budget_after[str(new_type)] += new
+        begins = not _SWITCHES.isdisjoint(after) and is_off(state) and not is_off(changed)
+        counts_whole = old_type != new_type or begins or _is_prolonged(budget_after, days, days_after)
+        self.budget_growth += max(0, (new or 0) - (0 if counts_whole else old or 0))
+        if _FLIGHT.isdisjoint(after):
+            return
+        most_before, most_after = most_of(budget, days), most_of(budget_after, days_after)
+        self.most_before += most_before or 0
+        self.most_after += most_after or 0
+        self.unbounded_before += most_before is None
+        self.unbounded_after += most_after is None
+
+
+def _is_prolonged(budget: object, days: int | None, days_after: int | None) -> bool:
+    """Whether more of the same budget is spent until the flight's end; nothing bounds what has no end."""
+    if days == days_after:
+        return False
+    old, new = (math.inf if (most := most_of(budget, one)) is None else most for one in (days, days_after))
+    return new > old
+
+
+def type_and_amount(budget: object) -> tuple[object, int | None]:
+    """The type of a budget and its amount in micros, None where there is none."""
+    if not isinstance(budget, dict):
+        return None, None
+    held = cast("dict[str, Any]", budget)
+    return held.get("type"), amount if isinstance(amount := held.get(MICROS), int) else None
+
+
+def is_off(values: Mapping[str, object]) -> bool:
+    """Whether what has these values delivers nothing."""
+    return values.get("delivery") in {"OFF", _ARCHIVED} or values.get("status") in {"PAUSED", _ARCHIVED}
