@@ -15,7 +15,8 @@ from multiprocessing.connection import Connection
 
 CONCURRENT = 32
 ACCOUNT_ID = "ce4ff15e-f04d-48b9-9ddf-fb3c85fbd57a"
-AD_SET_IDS = [str(uuid.UUID(int=number << 64 | 7 << 60, version=4)) for number in range(1, 5001)]
+AD_SET_IDS = [str(uuid.UUID(int=number << 64 | 7 << 60, version=4)) for number in range(1, 2001)]
+"""As many as a large account has. Both sides keep the addresses of so many."""
 
 AD_SET = {
     "id": AD_SET_IDS[0],

@@ -321,6 +321,8 @@ class _Fetch:
         """An answer's body ended."""
         if self.total is not None and self.received < self.total:
             raise _BrokenError(f"the download ended after {self.received} of {self.total} bytes")
+        if self._again:
+            raise self._changed()
         self.done = True
 
     def _changed(self) -> InvalidAnswer:

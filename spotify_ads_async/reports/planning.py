@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.pagination.some import batched
@@ -32,7 +32,6 @@ __all__ = [
     "windows",
 ]
 
-ItemT = TypeVar("ItemT")
 Query: TypeAlias = Mapping[str, Any]
 Window: TypeAlias = tuple[datetime, datetime]
 """First and last period of a request, both included."""

@@ -46,6 +46,7 @@ class State(msgspec.Struct, kw_only=True):
             name.
         named: whether the asset bears its own name.
         sent: the sections that arrived, by number, with the SHA-256 of what was sent.
+        closing: whether the call was made that gives the asset its file. Before it, one that has a file has another's.
     """
 
     asset_id: str | None = None
@@ -54,6 +55,7 @@ class State(msgspec.Struct, kw_only=True):
     session: str | None = None
     section_size: int = 0
     sent: dict[int, str] = msgspec.field(default_factory=dict[int, str])
+    closing: bool = False
     complete: bool = False
 
 

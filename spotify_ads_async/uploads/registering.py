@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from datetime import UTC, datetime
 
@@ -17,7 +18,10 @@ from spotify_ads_async.validation.requests import check_body
 
 __all__ = ["Registration"]
 
+logger = logging.getLogger("spotify_ads_async")
+
 _GONE = frozenset({400, 404, 410})
+_FILED = frozenset({AssetStatus.PROCESSING, AssetStatus.READY})
 _LONGEST_NAME = 120
 
 
@@ -48,11 +52,15 @@ class Registration:
         journal = self._journal
         if journal.state.asset_id is not None:
             try:
-                return await self._calls.current()
+                found = await self._calls.current()
             except RequestRejected as refused:
                 if given is not None or refused.status not in _GONE:
                     raise
-            # Nobody can go on with an asset that is gone.
+            else:
+                if found.status not in _FILED or journal.state.closing or journal.state.complete:
+                    return found
+                logger.warning("asset %s has a file that this upload did not send, and stays as it is", found.id)
+            # Nobody can go on with an asset that is gone, or was given another file.
             await journal.restart()
         if given is None:
             registered = await self._register(name, subtype)

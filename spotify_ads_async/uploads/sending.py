@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +69,8 @@ class Sending:
             )
             return asset
 
-        asset = await self._calls.ours(await self._calls.patiently(send))
+        asset = await self._close(send)
         self._progress.sent = self._file.size
-        await self._journal.note(complete=True)
         return asset
 
     async def _in_sections(self) -> Asset:
@@ -167,7 +167,16 @@ class Sending:
             )
             return asset
 
-        asset = await self._calls.ours(await self._calls.patiently(complete))
+        return await self._close(complete)
+
+    async def _close(self, call: Callable[[], Awaitable[Asset]]) -> Asset:
+        """Make the call that gives the asset its file, and remember that it was made until it is refused."""
+        await self._journal.note(closing=True)
+        try:
+            asset = await self._calls.ours(await self._calls.patiently(call))
+        except RequestRejected:
+            await self._journal.note(closing=False)
+            raise
         await self._journal.note(complete=True)
         return asset
 

@@ -9,6 +9,7 @@ import sqlite3
 import stat
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from spotify_ads_async import bulk
@@ -19,7 +20,7 @@ from spotify_ads_async.bulk.store.journal import Journal
 from spotify_ads_async.bulk.store.plan_file import now_text
 from spotify_ads_async.bulk.store.planning_rows import Decided
 
-from .conftest import World, rows_of
+from .conftest import QUICK, World, outcomes_of, rows_of
 
 HEADER = bulk.Header(
     entity="ad sets", ad_account_id="a", base_url="http://127.0.0.1", source="changes.csv", created_at=now_text()
@@ -161,6 +162,16 @@ async def test_a_plan_of_the_version_before_is_shown_and_undone_and_not_carried_
     await bulk.plan_undo(world.ads, plan, undo)
     await world.apply(undo)
     assert world.account.ad_sets.get(one["id"])["name"] == "As it was"
+
+
+async def test_a_plan_of_the_format_before_is_carried_on_with(world: World) -> None:
+    plan = await world.plan(world.names(2))
+    await world.apply(plan, msgspec.structs.replace(QUICK, draft=True))
+    connection = sqlite3.connect(plan)
+    connection.executescript("ALTER TABLE campaign DROP COLUMN made_at; DROP TABLE around; PRAGMA user_version=3;")
+    connection.close()
+    await world.resume(plan, msgspec.structs.replace(QUICK, publish=True))
+    assert outcomes_of(plan) == {"done": 2}
 
 
 def test_only_the_owner_may_read_a_plan(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sqlite3
 import time
 import uuid
 from functools import partial
@@ -717,6 +718,30 @@ async def test_two_files_with_the_same_rows_numbers_are_two_plans(world: World) 
     assert len(marks) == 2
     assert made[0].isdisjoint(made[1])
     assert len(list(world.account.campaign_drafts)) == 2
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("UPDATE item SET body = replace(body, 'Autumn', 'Autumm')", "bytes of campaigns, row 2 changed since"),
+        ("UPDATE item SET key = 'another'", "bytes of campaigns, row 2 changed since"),
+        ("UPDATE item SET body = '{'", "is damaged"),
+        ("UPDATE campaign SET state = 'opem'", "'opem' is none of open"),
+        ("UPDATE item SET name = CAST(x'c328' AS TEXT)", "is damaged"),
+    ],
+)
+async def test_a_damaged_plan_makes_nothing(world: World, damage: str, said: str) -> None:
+    plan = await world.plan(
+        book(world.folder / "book.xlsx", campaigns=[{"name": "Autumn", "objective": "reach"}]), "new.plan"
+    )
+    connection = sqlite3.connect(plan)
+    with connection:
+        connection.execute(damage)
+    connection.close()
+    for act in (run(world, plan), bulk.plan_undo(world.ads, plan, world.folder / "undo")):
+        with pytest.raises(bulk.PlanDamaged, match=said):
+            await act
+    assert list(world.account.campaign_drafts) == []
 
 
 async def test_two_plans_of_one_file_at_once_make_nothing_twice(world: World) -> None:

@@ -137,6 +137,8 @@ def test_a_date_counts_from_the_answers_own() -> None:
     assert retry_after({"retry-after": LATER, "date": "Sun, 01 Mar 2026 12:00:09 GMT"}, NOW) == 0.0
     assert retry_after({"Retry-After": LATER, "Date": "lately"}, NOW - timedelta(seconds=1)) == 8.0
     assert retry_after({"Retry-After": "3", "Date": LATER}, NOW) == 3.0
+    assert retry_after({"Retry-After": "soon", "Date": LATER}, NOW) is None
+    assert retry_after({}, NOW) is None
     assert http_date("Sun, 01 Mar 2026 12:00:07 -0000") == NOW + timedelta(seconds=7)
     assert http_date("Sun, 01 Mar 2026 14:00:07 +0200") == NOW + timedelta(seconds=7)
 

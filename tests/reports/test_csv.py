@@ -244,6 +244,22 @@ async def test_a_file_that_changes_unmarked_is_no_report(opened: list[object], r
             await ordered(server.base_url, opened).collect()
 
 
+async def test_a_packed_file_that_is_replaced_by_a_shorter_one_is_no_report(opened: list[object]) -> None:
+    """How long it is unpacked, no head tells; what is there ends with a line."""
+    async with RawServer() as server:
+        storage = Storage(server, [20_000], ranges=False, tag=None)
+        storage.encoding, storage.content = "gzip", gzip.compress(CONTENT, 0)
+        told = storage.file
+
+        async def changing(connection: Connection, headers: dict[str, str]) -> None:
+            await told(connection, headers)
+            storage.content = gzip.compress(CONTENT[: CONTENT.index(b"\n", 9000) + 1], 0)
+
+        storage.file = changing  # type: ignore[method-assign]
+        with pytest.raises(InvalidAnswer, match="the file changed after 1"):
+            await ordered(server.base_url, opened).collect()
+
+
 @pytest.mark.parametrize(
     ("head", "said"),
     [

@@ -19,6 +19,7 @@ from spotify_ads_async import (
     InvalidRequest,
     Limit,
     OutcomeUnknown,
+    PermissionDenied,
     QuotaTimeout,
     RateLimited,
     RetryPolicy,
@@ -124,6 +125,33 @@ async def test_a_wait_of_just_the_cap_is_kept() -> None:
         async with client(server.base_url, policy=policy) as ads:
             await calls.READ.by(ads)
         assert len(server.received) == 3
+
+
+async def test_refusals_and_failures_are_counted_apart_and_bounded() -> None:
+    policy = RetryPolicy(refusals=2, attempts=3, first_delay=0.0)
+    for behaviour, count in ((faults.failed(429, Retry_After="0"), 3), (faults.failed(503), 3)):
+        async with RawServer(otherwise=behaviour) as server:
+            async with client(server.base_url, policy=policy, max_wait=0.0) as ads:
+                with pytest.raises(SpotifyAdsError):
+                    await calls.READ.by(ads)
+            assert len(server.received) == count
+    script = [faults.failed(429, Retry_After="0"), faults.failed(503), faults.failed(429, Retry_After="0")]
+    async with RawServer(otherwise=answer(200, calls.READ.answer), script=[*script, faults.failed(503)]) as server:
+        async with client(server.base_url, policy=policy) as ads:
+            await calls.READ.by(ads)
+        assert len(server.received) == 5
+
+
+async def test_a_delete_that_was_lost_and_is_refused_then_may_have_taken_effect() -> None:
+    for call, script, in_doubt in (
+        (calls.DELETE_DRAFT, [faults.reset], True),
+        (calls.DELETE_DRAFT, [], False),
+        (calls.READ, [faults.reset], False),
+    ):
+        async with RawServer(otherwise=faults.failed(403), script=script) as server, client(server.base_url) as ads:
+            with pytest.raises(PermissionDenied) as caught:
+                await call.by(ads)
+        assert caught.value.may_have_taken_effect is in_doubt
 
 
 async def test_a_write_that_the_server_failed_at_is_in_doubt_and_says_what_to_do() -> None:

@@ -71,6 +71,7 @@ async def test_a_call_is_told_and_logged_attempt_by_attempt(caplog: pytest.LogCa
         RequestAnswered(**about, attempt=3, status=200, seconds=0.0),
         CallSucceeded(**about, attempts=3),
     ]
+    assert len(re.findall(r", after 0\.\d{3} s of waiting for quota", caplog.text)) == 3
     logged = [re.sub(r"\d\.\d{3} s", "0 s", record.getMessage()) for record in caplog.records]
     attempt = f"GET {sent(attempt=1).target} → %s in 0 s, after 0 s of waiting for quota; getAdSetById, attempt %s"
     assert logged == [
@@ -192,6 +193,17 @@ async def test_a_write_that_is_cancelled_after_it_left_ends_as_every_other(caplo
     assert (name, level) == ("spotify_ads_async", logging.WARNING)
     assert message == f"{note} (CancelledError)"
     assert may_have_left(problem)
+
+
+async def test_a_write_whose_outcome_is_unknown_ends_in_doubt_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    heard: list[Event] = []
+    async with RawServer(otherwise=reset) as server, calls.client(server.base_url) as ads:
+        ads.subscribe(heard.append)
+        with pytest.raises(OutcomeUnknown) as caught:
+            await calls.WRITE.by(ads)
+    failed = CallFailed(call=heard[0].call, operation="updateAdSet", attempts=1, error="OutcomeUnknown", in_doubt=True)
+    assert heard[-1] == failed
+    assert caplog.record_tuples == [("spotify_ads_async", logging.WARNING, str(caught.value))]
 
 
 async def test_a_call_that_is_cancelled_while_it_waits_for_quota_has_not_left() -> None:

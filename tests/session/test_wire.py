@@ -21,6 +21,7 @@ from spotify_ads_async.operations import (
     GET_AD_SET_BY_ID,
     GET_AD_SETS_BY_AD_ACCOUNT_ID,
     GET_ARTIST_TARGETS,
+    GET_DATASETS_BY_BUSINESS_ID,
     UPLOAD_ASSET,
 )
 
@@ -142,6 +143,7 @@ def test_a_body_holds_what_other_libraries_and_secrets_stand_for() -> None:
         ("/ads/v3/../../token", None),
         ("/campaigns/./1", None),
         ("/campaigns/1?where=a?/../b", "/campaigns/1?where=a?/../b"),
+        ("/campaigns/1?where=/../a?b", "/campaigns/1?where=/../a?b"),
         ("/campaigns/1 2", None),
         ("/campaigns/1#2", None),
         ("/campaigns\\1", None),
@@ -162,6 +164,7 @@ def test_only_what_lies_below_the_base_url_is_asked_for(uri: str | None, target:
         (207, b"{}", "the answer comes with status 207, which says nothing itself"),
         (200, b"[]", "the answer (text/x, 2 bytes) cannot be read: Expected `object`, got `array`"),
         (200, b'{"messages": ["x"], "sp-trace-id": 1}', "it holds nothing that it may, and in their place 'messages'"),
+        (200, b'{"SP-Trace_id": "x"}', "it holds nothing that it may, and in their place 'SP-Trace_id'"),
         (200, b'{"id": 1}', "cannot be read: Expected `str | null`, got `int` - at `$.id`"),
         (200, b'{"name": "\xff"}', "cannot be read: 'utf-8' codec can't decode"),
     ],
@@ -170,7 +173,7 @@ def test_an_answer_that_cannot_be_read_says_why(status: int, body: bytes, said: 
     with pytest.raises(InvalidAnswer) as caught:
         wire.answer(GET_AD_SET_BY_ID, status=status, content_type=lambda: "text/x", body=body)
     error = caught.value
-    assert said in error.message
+    assert said == error.message if status != 200 or not body else said in error.message
     assert (error.operation, error.status, error.may_have_taken_effect) == ("getAdSetById", status, False)
 
 
@@ -180,12 +183,16 @@ def test_an_answer_that_cannot_be_read_says_why(status: int, body: bytes, said: 
         (b'{"things": []}', "it holds no ad_sets, and in their place 'things'"),
         (b'{"errors": [{}]}', "it holds no ad_sets, and in their place 'errors'"),
         (b'{"paging": {}, "others": [1], "more": 1}', "it holds no ad_sets, and in their place 'others'"),
+        (
+            b'{"f": [], "e": [], "d": [], "c": [], "b": [], "%b": []}' % (b"a" * 41),
+            f"in their place '{'a' * 40}', 'b', 'c', 'd', 'e'",
+        ),
     ],
 )
 def test_a_list_under_another_name_is_no_empty_list(body: bytes, said: str) -> None:
     with pytest.raises(InvalidAnswer, match="no content type") as caught:
         wire.answer(GET_AD_SETS_BY_AD_ACCOUNT_ID, status=200, content_type=lambda: "", body=body)
-    assert said in caught.value.message
+    assert caught.value.message.endswith(said)
 
 
 @pytest.mark.parametrize(
@@ -213,6 +220,11 @@ def test_a_list_that_comes_in_pages_may_say_so() -> None:
     body = b'{"ad_sets": [{}], "paging": {"total_results": 3}}'
     read = wire.answer(GET_AD_SETS_BY_AD_ACCOUNT_ID, status=200, content_type=lambda: JSON, body=body)
     assert len(read.ad_sets) == 1
+    with pytest.raises(LookupError, match="this AdSet came without its JSON"):
+        _ = read.ad_sets[0].json
+    body = b'{"datasets": [{}], "paging": {"total_results": 3}}'
+    whole = wire.answer(GET_DATASETS_BY_BUSINESS_ID, status=200, content_type=lambda: JSON, body=body)
+    assert len(whole.datasets) == 1
 
 
 def test_a_token_is_masked_where_it_is_one() -> None:

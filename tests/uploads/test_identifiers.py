@@ -81,6 +81,14 @@ def test_columns_are_found_whatever_separates_them(lines: list[str], columns: li
     assert (counts.refused, counts.empty, counts.cleaned) == (0, 0, 0)
 
 
+@pytest.mark.parametrize(("separator", "cleaned"), [(",", 0), (";", 0), ("\t", 1)])
+def test_a_space_behind_a_separator_is_none_of_a_cells_unless_tabs_separate(separator: str, cleaned: int) -> None:
+    counts = Counts()
+    lines = [f"Name{separator}E-Mail\n", f'x{separator} "a@b.co"\n']
+    assert list(identifiers(lines, None, counts)) == hashes("a@b.co")
+    assert counts.cleaned == cleaned
+
+
 def test_a_column_that_is_not_there_is_an_error() -> None:
     with pytest.raises(KeyError, match="phone"):
         list(identifiers(["mail;name\n", "a@b.co;x\n"], ["mail", "phone"], Counts()))
@@ -103,6 +111,27 @@ def test_lines_are_counted_by_what_became_of_them() -> None:
     assert list(identifiers(lines, None, counts)) == hashes("a@b.co")
     assert (counts.refused, counts.refused_lines, counts.empty) == (4, [5, 6, 7, 8], 1)
     assert counts.sample == ["a@b.co"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "refused"),
+    [
+        ("Ann", False),
+        ("Ann Bob", False),
+        ("Ann x@ @x", False),
+        ("@nobody", True),
+        ("x@", True),
+        ("Ann b@cd", True),
+        ("Ann bc@d", True),
+        ("Ann a@b.co", True),
+        ("Ann AEBE52E7-03EE-455A-B3C4-E57283966239", True),
+    ],
+)
+def test_words_beside_an_identifier_are_a_name_unless_they_look_like_one(cell: str, refused: bool) -> None:  # noqa: FBT001
+    counts = Counts()
+    found = list(identifiers(["e-mail\n", f"z@b.co; {cell}\n"], None, counts))
+    assert hashes("z@b.co")[0] in found
+    assert counts.refused == refused, (cell, counts)
 
 
 def test_many_refused_lines_are_counted_and_the_first_ten_named() -> None:

@@ -278,6 +278,21 @@ async def test_an_asset_that_has_its_file_is_not_taken_for_this_one(
     assert sorted(names(tmp_path)) == ["other.mp3", "spot.mp3"]
 
 
+@pytest.mark.parametrize(("refused", "size"), [("uploadAsset", 1000), ("startUploadChunkedAsset", 5 * MIB)])
+async def test_an_asset_that_somebody_else_gave_a_file_meanwhile_is_not_taken_for_this_one(
+    server: Emulator, account: AdAccount, tmp_path: Path, refused: str, size: int
+) -> None:
+    server.add_fault("denied", operation=refused, times=1)
+    path = media(tmp_path, size)
+    with pytest.raises(RequestRejected):
+        await account.assets.upload(path)
+    waiting = next(one["id"] for one in server.store.account(server.ad_account_id).assets if "upload" in one["name"])
+    theirs = await account.assets.upload(media(tmp_path, 2000, "theirs.mp3"), into=waiting)
+    ours = await account.assets.upload(path)
+    assert ours.id != theirs.id
+    assert (ours.asset.name, ours.resumed) == ("spot.mp3", False)
+
+
 async def test_what_registers_nothing_leaves_no_journal(account: AdAccount, tmp_path: Path) -> None:
     path = media(tmp_path, 1000)
     with pytest.raises(InvalidRequest):

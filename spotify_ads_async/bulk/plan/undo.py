@@ -54,8 +54,7 @@ async def plan_undo(
         FileExistsError: there is a file at ``path``.
         SpotifyAdsError: the present state cannot be read.
     """
-    plan = await anyio.to_thread.run_sync(PlanFile.open, done)
-    try:
+    with await anyio.to_thread.run_sync(PlanFile.open, done) as plan:
         header = plan.header
         if not header.ready:
             raise WrongPlan("the plan is unfinished, so it has done nothing that could be undone")
@@ -76,8 +75,6 @@ async def plan_undo(
         )
         async with new_plan(path, undo_header) as undo:
             await _Undo(plan, undo, undo_header, force=force, now=now or datetime.now(UTC)).fill(ads)
-    finally:
-        plan.close()
 
 
 class _Undo:
@@ -154,6 +151,9 @@ class _Undo:
         illegal = refusal_of(self._entity, steps, {**rebased.before, **earlier}, rebased.after, self._now)
         if illegal is not None:
             return illegal
+        if not steps and done.applied and state.get("updated_at") and state == done.state:
+            shown_before = "is shown by the API as it was before the plan: its reads are behind its writes"
+            return Refusal(reason=f"{shown_before}; undo it again in a minute")
         found = Effect(before=rebased.before, after=rebased.after, steps=steps)
         if conflicts and not self._force:
             found, text = conflicting(found, conflicts), ""

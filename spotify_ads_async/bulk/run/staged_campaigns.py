@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import anyio
 import msgspec
@@ -122,7 +122,9 @@ class StagedCampaigns:
                 await tell(row)
 
 
-async def read_around(ads: AdsClient, ad_account_id: str, campaign_id: str, before: Mapping[str, str]) -> list[Around]:
+async def read_around(
+    ads: AdsClient, ad_account_id: str, campaign_id: str, before: Mapping[str, dict[str, Any]]
+) -> list[Around]:
     """A campaign and ad sets in it, as they were (``before``, by id) and as they are live.
 
     Raises:
@@ -134,7 +136,7 @@ async def read_around(ads: AdsClient, ad_account_id: str, campaign_id: str, befo
         async def take(answers: Sequence[Found], entity: Entity = entity) -> None:
             for one, answer in answers:
                 now = state_of(answer) if answer else "{}"
-                found.append(Around(entity, one, msgspec.json.decode(before[one]), msgspec.json.decode(now)))
+                found.append(Around(entity, one, before[one], msgspec.json.decode(now)))
 
         await read_present(ads, entity, ad_account_id, sorted(ids), take)
     return found

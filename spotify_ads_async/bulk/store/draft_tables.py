@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from spotify_ads_async.bulk.records import Step, StepState
-from spotify_ads_async.bulk.store.schema import decode
+from spotify_ads_async.bulk.store.schema import Known, decode
 
-__all__ = ["AroundTable", "CampaignState", "DraftCampaign", "DraftTables", "StagedRow"]
+__all__ = ["CAMPAIGN_STATES", "AroundTable", "CampaignState", "DraftCampaign", "DraftTables", "StagedRow"]
 
 
 class CampaignState(enum.StrEnum):
@@ -26,6 +26,9 @@ class CampaignState(enum.StrEnum):
     PUBLISHED = "published"
     DELETED = "deleted"
     """It was taken back."""
+
+
+CAMPAIGN_STATES, _STEP_STATES = Known(CampaignState), Known(StepState)
 
 
 class DraftCampaign(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,10 +74,10 @@ class AroundTable:
         """Write down how the campaign, or an ad set in it, is live just before its draft is made."""
         self._connection.execute("INSERT OR REPLACE INTO around VALUES (?, ?, ?)", (entity_id, campaign_id, state))
 
-    def around(self, campaign_id: str) -> dict[str, str]:
-        """What is not in rows and in a campaign's draft, by id: the JSON of each as it was just before."""
+    def around(self, campaign_id: str) -> dict[str, dict[str, Any]]:
+        """What is not in rows and in a campaign's draft, by id: each as it was just before."""
         found = self._connection.execute("SELECT id, state FROM around WHERE campaign_id = ?", (campaign_id,))
-        return dict(found)
+        return {identifier: decode(state) for identifier, state in found}
 
 
 class DraftTables(AroundTable):
@@ -155,7 +158,7 @@ class DraftTables(AroundTable):
             "SELECT id, draft_id, state, version, made_at FROM campaign WHERE ? IS NULL OR state = ?", (state, state)
         )
         return [
-            DraftCampaign(id=one, draft_id=draft, state=CampaignState(now), version=version, made_at=made_at)
+            DraftCampaign(id=one, draft_id=draft, state=CAMPAIGN_STATES[now], version=version, made_at=made_at)
             for one, draft, now, version, made_at in found
         ]
 
@@ -183,5 +186,7 @@ class DraftTables(AroundTable):
 
 def _staged(values: tuple[Any, ...]) -> StagedRow:
     row, position, entity_id, body, state, sent, draft_id, campaign_id, parent_id = values
-    step = Step(row=row, position=position, entity_id=entity_id, body=decode(body), state=StepState(state), sent=sent)
+    step = Step(
+        row=row, position=position, entity_id=entity_id, body=decode(body), state=_STEP_STATES[state], sent=sent
+    )
     return StagedRow(step=step, draft_id=draft_id, campaign_id=campaign_id, parent_id=parent_id)

@@ -8,12 +8,10 @@ of what is sent for it and of what undo restores: a byte that changed since is f
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import msgspec
@@ -28,6 +26,7 @@ from spotify_ads_async.bulk.records import (
 )
 from spotify_ads_async.bulk.store import rows, schema
 from spotify_ads_async.bulk.store.draft_tables import DraftTables
+from spotify_ads_async.bulk.store.open_file import OpenFile
 from spotify_ads_async.bulk.store.planning_rows import PlanningRows
 from spotify_ads_async.bulk.store.running_rows import RunningRows
 
@@ -36,6 +35,7 @@ __all__ = ["PlanFile", "is_plan", "now_text"]
 _SQLITE_MAGIC = b"SQLite format 3\0"
 
 _BATCH = 1000
+_OUTCOMES = schema.Known(RowOutcome)
 
 
 def is_plan(path: Path) -> bool:
@@ -52,7 +52,7 @@ def is_plan(path: Path) -> bool:
         return False
 
 
-class PlanFile(RunningRows):
+class PlanFile(OpenFile, RunningRows):
     """An open plan, locked for others. Made by :meth:`create` or :meth:`open`; closes as a context manager."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
@@ -100,33 +100,6 @@ class PlanFile(RunningRows):
         """Choose whether a commit waits for the disk."""
         schema.survive_power_cuts(self._connection, wanted=wanted)
 
-    def close(self) -> None:
-        """Unlock and close."""
-        self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-        if value is not None:
-            with schema.in_one_sentence(self.path):
-                raise value
-
-    @contextlib.contextmanager
-    def transaction(self) -> Generator[None]:
-        """Everything inside becomes durable together, or not at all."""
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            with contextlib.suppress(sqlite3.Error):  # a full disk has rolled it back already
-                self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
-
     # The header
 
     @property
@@ -134,14 +107,6 @@ class PlanFile(RunningRows):
         """What the plan is about."""
         found = dict(self._connection.execute("SELECT name, value FROM header"))
         return msgspec.convert(found, Header, strict=False)
-
-    def write_header(self, header: Header) -> None:
-        """Replace the header."""
-        values = [
-            (name, str(value).lower() if isinstance(value, bool) else value)
-            for name, value in msgspec.to_builtins(header).items()
-        ]
-        self._connection.executemany("INSERT OR REPLACE INTO header VALUES (?, ?)", values)
 
     def mark_ready(self) -> None:
         """Say that planning came to its end: an unfinished plan is never applied."""
@@ -190,7 +155,7 @@ class PlanFile(RunningRows):
         """How many rows had which outcome."""
         counts = dict.fromkeys(RowOutcome, 0)
         for name, count in self._connection.execute("SELECT outcome, count(*) FROM outcome GROUP BY outcome"):
-            counts[RowOutcome(name)] = count
+            counts[_OUTCOMES[name]] = count
         return counts
 
     def remarked(self) -> int:

@@ -28,7 +28,7 @@ from spotify_ads_async.bulk.records import (
     StepState,
     StoredRow,
 )
-from spotify_ads_async.bulk.store.schema import decode, encode
+from spotify_ads_async.bulk.store.schema import Known, decode, encode
 
 __all__ = [
     "changed_since",
@@ -49,12 +49,11 @@ _STEPS = (
     "WHERE row IN (SELECT value FROM json_each(?)) ORDER BY row, position"
 )
 _CHANGES = (
-    "SELECT number, line, entity_id, name, decision, unusual, coalesce(before, ''), coalesce(after, ''), "
+    "SELECT number, line, coalesce(entity_id, ''), name, decision, unusual, coalesce(before, ''), coalesce(after, ''), "
     "coalesce(row.state, ''), checksum, body, found "
     "FROM row LEFT JOIN step ON step.row = number ORDER BY number, position"
 )
-_DECISIONS = {one.value: one for one in Decision}
-_OUTCOMES = {one.value: one for one in RowOutcome}
+_DECISIONS, _OUTCOMES, _STATES = Known(Decision), Known(RowOutcome), Known(StepState)
 _ENDED = frozenset({Decision.REFUSED, Decision.CONFLICT})
 _DONE, _FAILED = StepState.DONE.value, StepState.FAILED.value
 _USUAL = frozenset({_DONE, StepState.WAITING.value})
@@ -215,7 +214,7 @@ def _work(path: Path, row: tuple[Any, ...], steps: Sequence[_StoredStep]) -> Row
                 position=step.position,
                 entity_id=entity_id,
                 body=decode(step.body),
-                state=StepState(step.state),
+                state=_STATES[step.state],
                 sent=step.sent,
             )
             for step in steps

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import enum
 import os
 import sqlite3
 import stat
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -16,6 +17,7 @@ from spotify_ads_async.bulk.records import NotAPlan, PlanDamaged, PlanInUse
 
 __all__ = [
     "AROUND",
+    "Known",
     "create",
     "decode",
     "encode",
@@ -24,6 +26,8 @@ __all__ = [
     "open_existing",
     "survive_power_cuts",
 ]
+
+EnumT = TypeVar("EnumT", bound=enum.Enum)
 
 _APPLICATION_ID = 0x53414250  # "SABP"
 _FORMAT = 4
@@ -240,7 +244,7 @@ def in_one_sentence(path: Path) -> Generator[None]:
         raise PlanDamaged(
             f"{path} is damaged ({problem}): nothing was sent from it; restore it, or plan again"
         ) from None
-    except (msgspec.ValidationError, msgspec.DecodeError) as problem:
+    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as problem:
         raise PlanDamaged(
             f"{path} is damaged ({problem}): nothing was sent from it; restore it, or plan again"
         ) from None
@@ -292,3 +296,13 @@ def encode(value: object) -> str:
 def decode(text: str | None) -> dict[str, Any]:
     """The object in a JSON text; nothing is an empty one."""
     return _decoder.decode(text) if text else {}
+
+
+class Known(dict[str, EnumT]):
+    """The members of an enum by their values; any other value is damage."""
+
+    def __init__(self, kind: type[EnumT]) -> None:
+        super().__init__({str(one.value): one for one in kind})
+
+    def __missing__(self, value: object) -> EnumT:
+        raise msgspec.ValidationError(f"{value!r} is none of {', '.join(self)}")

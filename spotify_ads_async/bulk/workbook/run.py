@@ -15,6 +15,7 @@ import msgspec
 from spotify_ads_async.bulk.records import PlannedRow, RowOutcome, WrongPlan
 from spotify_ads_async.bulk.run.options import Options, Progress
 from spotify_ads_async.bulk.run.runner import Run
+from spotify_ads_async.bulk.store import schema
 from spotify_ads_async.bulk.store.plan_file import PlanFile
 from spotify_ads_async.bulk.workbook.elsewhere import require_free_names
 from spotify_ads_async.bulk.workbook.making import Making
@@ -63,29 +64,8 @@ class WorkbookRun:
         self._plan = await anyio.to_thread.run_sync(WorkbookPlan.open, self._path)
         self._held.callback(self._plan.close)
         try:
-            self.header = self._plan.header
-            self._check()
-            if items := await anyio.to_thread.run_sync(self._plan.items):
-                taken = turn(self.header, items, self._path)
-                others_ended = await anyio.to_thread.run_sync(self._held.enter_context, taken)
-                if not self._plan.begun() and (others_ended or not self._options.is_fresh):
-                    await require_free_names(self._ads, self.header.ad_account_id, items)
-            self._parts = [part for _, part in self._plan.parts()]
-            self._sender, self._outcomes = anyio.create_memory_object_stream[NewItem | PlannedRow](
-                self._options.concurrency
-            )
-            await anyio.to_thread.run_sync(self._plan.requeue)
-            self._jobs = Work(
-                self._ads,
-                self._plan,
-                self._options,
-                self.progress,
-                stopping=self._stopping,
-                stop=self.stop,
-                send=self._send,
-            )
-            await anyio.to_thread.run_sync(self._plan.begin)
-            self.progress.total = len(self._jobs.items)
+            with schema.in_one_sentence(self._path):
+                await self._begin()
             self._tasks = anyio.create_task_group()
             await self._tasks.__aenter__()
         except BaseException:
@@ -93,6 +73,32 @@ class WorkbookRun:
             raise
         self._tasks.start_soon(self._work)
         return self
+
+    async def _begin(self) -> None:
+        """Look whether the plan can be carried out now, and read what it holds."""
+        self.header = self._plan.header
+        self._check()
+        if items := await anyio.to_thread.run_sync(self._plan.items):
+            taken = turn(self.header, items, self._path)
+            others_ended = await anyio.to_thread.run_sync(self._held.enter_context, taken)
+            if not self._plan.begun() and (others_ended or not self._options.is_fresh):
+                await require_free_names(self._ads, self.header.ad_account_id, items)
+        self._parts = [part for _, part in self._plan.parts()]
+        await anyio.to_thread.run_sync(self._plan.requeue)
+        self._jobs = Work(
+            self._ads,
+            self._plan,
+            self._options,
+            self.progress,
+            stopping=self._stopping,
+            stop=self.stop,
+            send=self._send,
+        )
+        await anyio.to_thread.run_sync(self._plan.begin)
+        self.progress.total = len(self._jobs.items)
+        self._sender, self._outcomes = anyio.create_memory_object_stream[NewItem | PlannedRow](
+            self._options.concurrency
+        )
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -7,25 +7,25 @@ locked.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sqlite3
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import msgspec
 
-from spotify_ads_async.bulk.records import NotAPlan, PlanInUse
+from spotify_ads_async.bulk.records import NotAPlan, PlanDamaged
 from spotify_ads_async.bulk.store import schema
-from spotify_ads_async.bulk.store.draft_tables import AroundTable, CampaignState, DraftCampaign
+from spotify_ads_async.bulk.store.draft_tables import CAMPAIGN_STATES, AroundTable, DraftCampaign
+from spotify_ads_async.bulk.store.open_file import OpenFile
+from spotify_ads_async.bulk.store.rows import checksum
 from spotify_ads_async.bulk.workbook.records import MediaItem, NewItem, WorkbookHeader
 
 __all__ = ["WorkbookPlan", "is_workbook_plan", "write_plan"]
 
 _APPLICATION_ID = 0x53414257  # "SABW"
-_FORMAT = 2
+_FORMAT = 3
 _SCHEMA = """
 CREATE TABLE header (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE part (position INTEGER PRIMARY KEY, plural TEXT NOT NULL, name TEXT NOT NULL);
@@ -38,7 +38,7 @@ CREATE TABLE item (
   body TEXT NOT NULL, columns TEXT NOT NULL, media TEXT NOT NULL, parent INTEGER, parent_id TEXT NOT NULL,
   campaign TEXT NOT NULL,
   key TEXT NOT NULL, state TEXT NOT NULL, draft_id TEXT NOT NULL DEFAULT '', made TEXT NOT NULL DEFAULT '{}',
-  reason TEXT NOT NULL DEFAULT '', field TEXT NOT NULL DEFAULT ''
+  reason TEXT NOT NULL DEFAULT '', field TEXT NOT NULL DEFAULT '', checksum INTEGER NOT NULL
 );
 CREATE INDEX item_by_state ON item (plural, state);
 -- The campaigns whose drafts hold what is new: by the number of a new one, or the id of a live one.
@@ -49,8 +49,10 @@ CREATE TABLE campaign (id TEXT PRIMARY KEY, draft_id TEXT NOT NULL DEFAULT '', s
 
 _COLUMNS = NewItem.__struct_fields__
 _NAMED = ", ".join(_COLUMNS)
-_SELECT = f"SELECT {_NAMED} FROM item ORDER BY number"  # noqa: S608 - the struct's own names
-_INSERT = f"INSERT INTO item ({_NAMED}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608 - the struct's own names
+_SELECT = f"SELECT {_NAMED}, checksum FROM item ORDER BY number"  # noqa: S608 - the struct's own names
+_INSERT = f"INSERT INTO item ({_NAMED}, checksum) VALUES ({', '.join('?' * len(_COLUMNS))}, ?)"  # noqa: S608 - its own
+_UNCHECKED = frozenset({"state", "reason", "field"})
+"""What a later run sets anew."""
 _JSON = ("body", "columns", "media", "made")
 
 
@@ -69,7 +71,7 @@ def is_workbook_plan(path: Path) -> bool:
     return head.startswith(b"SQLite format 3\0") and head[68:72] == _APPLICATION_ID.to_bytes(4, "big")
 
 
-class WorkbookPlan:
+class WorkbookPlan(OpenFile):
     """An open plan of a workbook, locked for others; a context manager."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
@@ -102,26 +104,22 @@ class WorkbookPlan:
         Raises:
             FileNotFoundError: there is no such file.
             NotAPlan: it is something else.
+            PlanDamaged: it was a plan once.
             PlanInUse: another process works on it.
         """
         if not path.exists():
             raise FileNotFoundError(f"there is no plan at {path}")
         if not is_workbook_plan(path):
             raise NotAPlan(f"{path} is no plan of a workbook")
-        connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
-        plan = cls(connection, path)
-        try:
-            _check_format(connection, path)
-            plan._lock()
-            connection.execute(schema.AROUND)
-        except sqlite3.DatabaseError as problem:
-            connection.close()
-            if problem.sqlite_errorcode in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-                raise PlanInUse(f"another process works on {path}: wait for it, or end it first") from None
-            raise NotAPlan(f"{path} is damaged: {problem}") from None
-        except BaseException:
-            connection.close()
-            raise
+        with schema.in_one_sentence(path):
+            connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+            plan = cls(connection, path)
+            try:
+                _check_format(connection, path)
+                plan._lock()
+            except BaseException:
+                connection.close()
+                raise
         return plan
 
     def _lock(self) -> None:
@@ -131,43 +129,12 @@ class WorkbookPlan:
         self._connection.execute("BEGIN EXCLUSIVE")
         self._connection.execute("COMMIT")
 
-    def close(self) -> None:
-        """Unlock and close."""
-        self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    @contextlib.contextmanager
-    def transaction(self) -> Generator[None]:
-        """Everything inside becomes durable together, or not at all."""
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
-
     @property
     def header(self) -> WorkbookHeader:
         """What the plan is about."""
         return msgspec.convert(
             dict(self._connection.execute("SELECT name, value FROM header")), WorkbookHeader, strict=False
         )
-
-    def write_header(self, header: WorkbookHeader) -> None:
-        """Replace the header."""
-        values = [
-            (name, str(value).lower() if isinstance(value, bool) else value)
-            for name, value in msgspec.to_builtins(header).items()
-        ]
-        self._connection.executemany("INSERT OR REPLACE INTO header VALUES (?, ?)", values)
 
     # ---- parts, media and items
 
@@ -202,21 +169,35 @@ class WorkbookPlan:
     def add_items(self, items: Iterable[NewItem]) -> None:
         """Add new things, and the campaigns that they are in."""
         added = list(items)
-        self._connection.executemany(_INSERT, map(_values, added))
+        self._connection.executemany(_INSERT, [(*_values(one), _checksum(one)) for one in added])
         self._connection.executemany(
             "INSERT OR IGNORE INTO campaign (id, state) VALUES (?, 'open')", [(one.campaign,) for one in added]
         )
 
     def items(self) -> list[NewItem]:
-        """The new things, parents before children."""
-        found = self._connection.execute(_SELECT)
-        return [_item(values) for values in found]
+        """The new things, parents before children.
+
+        Raises:
+            PlanDamaged: bytes of one changed since it was written.
+        """
+        found: list[NewItem] = []
+        for *values, check in self._connection.execute(_SELECT):
+            item = _item(values)
+            if check != _checksum(item):
+                changed = f"bytes of {item.place} changed since it was written"
+                raise PlanDamaged(f"{self.path} is damaged: {changed}; nothing was sent for it")
+            found.append(item)
+        return found
 
     def settle(self, items: Iterable[NewItem]) -> None:
         """Write down what became of new things."""
         self._connection.executemany(
-            "UPDATE item SET key = ?, state = ?, draft_id = ?, made = ?, reason = ?, field = ? WHERE number = ?",
-            [(one.key, one.state, one.draft_id, _text(one.made), one.reason, one.field, one.number) for one in items],
+            "UPDATE item SET key = ?, state = ?, draft_id = ?, made = ?, reason = ?, field = ?, checksum = ?"
+            " WHERE number = ?",
+            [
+                (one.key, one.state, one.draft_id, _text(one.made), one.reason, one.field, _checksum(one), one.number)
+                for one in items
+            ],
         )
 
     def requeue(self) -> None:
@@ -231,7 +212,7 @@ class WorkbookPlan:
         """The campaigns that hold something new."""
         found = self._connection.execute("SELECT id, draft_id, state, version FROM campaign ORDER BY id")
         return [
-            DraftCampaign(id=one, draft_id=draft, state=CampaignState(state), version=version)
+            DraftCampaign(id=one, draft_id=draft, state=CAMPAIGN_STATES[state], version=version)
             for one, draft, state, version in found
         ]
 
@@ -293,7 +274,12 @@ def _values(item: NewItem) -> list[object]:
     return [_text(value) if name in _JSON else value for name, value in msgspec.structs.asdict(item).items()]
 
 
+def _checksum(item: NewItem) -> int:
+    named = zip(_COLUMNS, _values(item), strict=True)
+    return checksum(*(str(value) for name, value in named if name not in _UNCHECKED))
+
+
 def _item(values: Sequence[Any]) -> NewItem:
     facts = dict(zip(_COLUMNS, values, strict=True))
-    facts.update({name: msgspec.json.decode(facts[name]) for name in _JSON})
+    facts.update({name: msgspec.json.decode(facts[name] or "") for name in _JSON})
     return msgspec.convert(facts, NewItem)

@@ -46,8 +46,7 @@ async def plan_workbook_undo(ads: AdsClient, done: Path, path: Path, *, force: b
         FileExistsError: there is a file at ``path``, or where a part of it would be.
         SpotifyAdsError: the present state cannot be read.
     """
-    plan = await anyio.to_thread.run_sync(WorkbookPlan.open, done)
-    try:
+    with await anyio.to_thread.run_sync(WorkbookPlan.open, done) as plan:
         header, parts = plan.header, plan.parts()
         if header.base_url != ads.base_url:
             raise WrongPlan(f"the plan was made for {header.base_url}, and calls would go to {ads.base_url}")
@@ -57,8 +56,6 @@ async def plan_workbook_undo(ads: AdsClient, done: Path, path: Path, *, force: b
         remarks = [
             f"{one.plural[:-1]} {one.name}: {said}: {fate}" for one in there if (said := _of_others([one], found))
         ]
-    finally:
-        plan.close()
     undo = msgspec.structs.replace(
         header,
         source=f"undo of {done}",
@@ -131,12 +128,9 @@ async def remove(
     Raises:
         SpotifyAdsError: a request failed.
     """
-    plan = await anyio.to_thread.run_sync(WorkbookPlan.open, path)
-    try:
+    with await anyio.to_thread.run_sync(WorkbookPlan.open, path) as plan:
         removal = _Removal(ads, Journal(plan), archive=archive, force=force, tell=tell)
         return await removal.run(plan.header.ad_account_id)
-    finally:
-        plan.close()
 
 
 class _Removal:

@@ -1,0 +1,58 @@
+"""What every open plan does, of changes or of a workbook: transactions, its header, and closing."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Generator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from spotify_ads_async.bulk.store import schema
+
+__all__ = ["OpenFile"]
+
+
+class OpenFile:
+    """An open plan, locked for others; a context manager."""
+
+    _connection: sqlite3.Connection
+    path: Path
+
+    def close(self) -> None:
+        """Unlock and close."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+        if value is not None:
+            with schema.in_one_sentence(self.path):
+                raise value
+
+    @contextlib.contextmanager
+    def transaction(self) -> Generator[None]:
+        """Everything inside becomes durable together, or not at all."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):  # a full disk has rolled it back already
+                self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def write_header(self, header: msgspec.Struct) -> None:
+        """Replace the header."""
+        values = [
+            (name, str(value).lower() if isinstance(value, bool) else value)
+            for name, value in msgspec.to_builtins(header).items()
+        ]
+        self._connection.executemany("INSERT OR REPLACE INTO header VALUES (?, ?)", values)
