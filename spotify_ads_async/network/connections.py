@@ -18,6 +18,7 @@ import ssl
 import time
 import weakref
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from threading import get_ident
 from typing import Any, NamedTuple, cast
 
@@ -34,6 +35,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from spotify_ads_async.errors import ConfigurationError, ConnectionFailed
+from spotify_ads_async.loops import LoopAway, on_loop
 from spotify_ads_async.network.options import Proxy, TransportOptions
 from spotify_ads_async.network.problems import explained_connection_error
 
@@ -45,8 +47,6 @@ _JUST_USED_SECONDS = 0.005
 """Idle for less, a connection is not asked whether it ended: an end as young as that is most often still on its way."""
 _MOST_LOOKUPS = 10
 """A resolver of somebody's own may fail as a forgotten address does, and would be asked without end."""
-_HANDOVER_SECONDS = 5.0
-"""How long closing waits for another thread's loop, which may be blocked."""
 
 
 def open_http(
@@ -327,14 +327,10 @@ class Connections:
         pool = self._pool
         if pool is None:
             return
-        if pool.loop is asyncio.get_running_loop():
+        if pool.loop.is_running():
             self._pool = None
-            await pool.lifetime.aclose()
-        elif pool.loop.is_running():
-            self._pool = None
-            closing = asyncio.run_coroutine_threadsafe(_closed(pool.lifetime), pool.loop)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.wrap_future(closing), _HANDOVER_SECONDS)
+            with contextlib.suppress(LoopAway):
+                await on_loop(pool.loop, partial(_closed, pool.lifetime))
         else:
             self._drop()
 
