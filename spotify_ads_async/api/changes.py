@@ -99,15 +99,12 @@ def _renamed_schemas(before: Facts, after: Facts) -> dict[str, str]:
 
 def _renamed_fields(gone: set[Key], came: set[Key], old: FactTable, new: FactTable) -> dict[Key, Key]:
     """Fields that went, with the field that took their place: one of the same type for one, in the same object."""
-    renamed: dict[Key, Key] = {}
-    for key in gone:
-        beside = [
-            [one for one in keys if (one.kind, one.owner, one.holder) == ("field", key.owner, key.holder)]
-            for keys in (gone, came)
-        ]
-        if key.kind == "field" and [len(keys) for keys in beside] == [1, 1] and old.rows[key] == new.rows[beside[1][0]]:
-            renamed[key] = beside[1][0]
-    return renamed
+    places: dict[tuple[str, ...], tuple[list[Key], list[Key]]] = {}
+    for at, (keys, table) in enumerate(((gone, old), (came, new))):
+        for key in keys:
+            if key.kind == "field":
+                places.setdefault((key.owner, key.holder, table.rows[key]), ([], []))[at].append(key)
+    return {went[0]: took[0] for went, took in places.values() if len(went) == len(took) == 1}
 
 
 def render_changes(changes: Sequence[Change]) -> Iterator[str]:

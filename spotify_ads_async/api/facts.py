@@ -8,12 +8,13 @@ version was made from.
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from itertools import chain, islice
+from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import Any, Final, TypeAlias, cast
 
@@ -29,6 +30,9 @@ METHODS: Final = ("get", "put", "post", "patch", "delete")
 """The methods of a path, in the order in which the facts name them."""
 _MOST_PARTS: Final = 1_000_000
 _DEEPEST: Final = 100
+_DATE: Final = "tag:yaml.org,2002:timestamp"
+_SWITCH: Final = "tag:yaml.org,2002:bool"
+_TOO_LARGE: Final = f"more than {_MOST_PARTS} parts, or nested more than {_DEEPEST} deep"
 WIDTH: Final = 160
 """The longest line of the file that holds more than one fact."""
 
@@ -75,12 +79,15 @@ def _require_bounds(document: object) -> None:
     Raises:
         ValueError: it has too many parts, or they are nested too deeply.
     """
-    level, left = [document], _MOST_PARTS
+    if not isinstance(document, dict):
+        raise TypeError("no object, but a text, a list or nothing")
+    level: list[object] = [document]
+    left = _MOST_PARTS
     for _ in range(_DEEPEST):
         level = list(islice(chain.from_iterable(map(_inner, level)), left))
         left -= len(level)
     if level or not left:
-        raise ValueError(f"more than {_MOST_PARTS} parts, or nested more than {_DEEPEST} deep")
+        raise ValueError(_TOO_LARGE)
 
 
 def _inner(value: object) -> Iterable[object]:
@@ -160,6 +167,8 @@ def _keyword(key: str, value: Any) -> Any:  # noqa: ANN401 - whatever stands the
         raise TypeError(f"{value!r} is no {key}")
     if key == "pattern":
         re.compile(_text(value))
+    if key in {"enum", "required"} and not isinstance(cast("object", value), list):
+        raise TypeError(f"{value!r} stands where a list should")
     return _text(value) if key in _TEXTS else value
 
 
@@ -170,8 +179,6 @@ def _schema(given: Mapping[str, Any]) -> dict[str, Any]:
         found["discriminator"] = {"propertyName": _text(tags["propertyName"])} | (
             {"mapping": mapping} if mapping else {}
         )
-    if "enum" in given:
-        found["enum"] = list(given["enum"])
     if isinstance(given.get("additionalProperties"), Mapping):
         found["additionalProperties"] = _schema(given["additionalProperties"])
     for key in ("allOf", "anyOf", "oneOf"):
@@ -182,7 +189,7 @@ def _schema(given: Mapping[str, Any]) -> dict[str, Any]:
     if "properties" in given:
         found["properties"] = {name: _schema(one) for name, one in given["properties"].items()}
     if given.get("required"):
-        found["required"] = sorted(given["required"])
+        found["required"] = sorted(_keyword("required", given["required"]))
     return dict(sorted(found.items()))
 
 
@@ -237,12 +244,17 @@ def parse_document(text: str) -> Facts:
 
 
 def _read_yaml(text: str) -> Any:  # noqa: ANN401 - whatever stands there
-    import yaml  # noqa: PLC0415 - not needed where the document is JSON
-
-    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    yaml: Any = importlib.import_module("yaml")  # not needed where the document is JSON
+    base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     loader = type("TextLoader", (base,), {"yaml_implicit_resolvers": _resolvers(base.yaml_implicit_resolvers)})
     try:
-        return yaml.load(text, Loader=loader)  # noqa: S506 - a SafeLoader
+        events = yaml.parse(text, Loader=loader)
+        steps = (
+            isinstance(one, yaml.CollectionStartEvent) - isinstance(one, yaml.CollectionEndEvent) for one in events
+        )
+        if any(depth > _DEEPEST for depth in accumulate(steps)):  # on these the loader would run out of its stack
+            raise ValueError(_TOO_LARGE)
+        return yaml.load(text, Loader=loader)
     except yaml.YAMLError as problem:
         raise ValueError(f"neither YAML nor JSON: {problem}") from problem
 
@@ -250,9 +262,7 @@ def _read_yaml(text: str) -> Any:  # noqa: ANN401 - whatever stands there
 def _resolvers(given: Mapping[str, list[tuple[str, Any]]]) -> dict[str, list[tuple[str, Any]]]:
     """YAML's guesses, without those at dates and at on/off: the document means text there."""
     return {
-        first: [
-            (tag, pattern) for tag, pattern in guesses if tag != "tag:yaml.org,2002:timestamp" and first not in "oOyYnN"
-        ]
+        first: [guess for guess in guesses if guess[0] not in (_DATE, "" if first in "tTfF" else _SWITCH)]
         for first, guesses in given.items()
     }
 

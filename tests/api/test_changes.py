@@ -52,6 +52,7 @@ def add_operation(facts: Facts) -> None:
 def rename_field(facts: Facts) -> None:
     properties = schema(facts, "CampaignResponse")["properties"]
     properties["order_number"] = properties.pop("purchase_order")
+    properties["stickers"] = {"type": "integer"}
 
 
 def remove_value(facts: Facts) -> None:
@@ -68,6 +69,7 @@ def test_exactly_what_changed_is_named() -> None:
     assert changed(add_operation, rename_field, remove_value, require_field) == [
         ("operation", "new", "getSticker"),
         ("field", "renamed", "CampaignResponse.purchase_order"),
+        ("field", "new", "CampaignResponse.stickers"),
         ("field", "new", "UpdateCampaignRequest.reason"),
         ("enum value", "gone", "AdSetPauseReason.USER_PAUSED"),
         ("required", "new", "UpdateCampaignRequest.reason"),
@@ -88,6 +90,7 @@ def test_the_report_says_it_in_the_apis_words() -> None:
         "  new     getSticker: GET /stickers",
         "fields",
         "  renamed CampaignResponse.purchase_order → order_number",
+        "  new     CampaignResponse.stickers: integer",
         "  new     UpdateCampaignRequest.reason: string",
         "enum values",
         "  gone    AdSetPauseReason.USER_PAUSED",

@@ -115,16 +115,21 @@ def test_yaml_means_text_where_it_looks_like_a_date_or_a_switch() -> None:
 openapi: 3.0.3
 info: {title: Switches, version: 1}
 paths: {}
-components: {schemas: {Switch: {type: string, enum: [ON, OFF, NO, 2023-09-23T04:56:07Z]}, Age: {type: integer,
+components: {schemas: {Switch: {type: string, enum: [ON, OFF, NO, 2023-09-23T04:56:07Z, null]}, Age: {type: integer,
 minimum: 3, nullable: true}}}
 """
     schemas = parse_document(text)["components"]["schemas"]
-    assert schemas["Switch"]["enum"] == ["ON", "OFF", "NO", "2023-09-23T04:56:07Z"]
+    assert schemas["Switch"]["enum"] == ["ON", "OFF", "NO", "2023-09-23T04:56:07Z", None]
     assert schemas["Age"] == {"minimum": 3, "nullable": True, "type": "integer"}
 
 
 @pytest.mark.parametrize(
-    "text", ["", "just text", "[1, 2]", "{", "a: b: c", "openapi: 3.0.3\npaths: {}", "<html></html>"]
+    "text",
+    [
+        *("", "just text", "[1, 2]", "{", "a: b: c", "openapi: 3.0.3\npaths: {}", "<html></html>"),
+        "openapi: 3.0.3\npaths: {}\ncomponents: {schemas: {One: {enum: abc}}}",
+        "openapi: 3.0.3\npaths: {}\ncomponents: {schemas: {One: {required: name}}}",
+    ],
 )
 def test_what_is_no_document_is_refused_in_words(text: str) -> None:
     with pytest.raises(ValueError, match=r"not an OpenAPI 3.0 document|neither YAML nor JSON"):
@@ -141,8 +146,9 @@ ALIASES = "a0: &a0 [x, x]\n" + "".join(f"a{at}: &a{at} [*a{at - 1}, *a{at - 1}]\
         "openapi: 3.0.3\npaths: {}\ncomponents: {schemas: {Tree: &tree {properties: {tree: *tree}}}}",
         '{"a":' * 20_000 + "1" + "}" * 20_000,
         "[" * 500 + "]" * 500,
+        "[" * 100_000,
     ],
-    ids=["aliases", "holds itself", "deep JSON", "deep YAML"],
+    ids=["aliases", "holds itself", "deep JSON", "deep YAML", "YAML deeper than the stack"],
 )
 def test_a_document_without_end_is_refused_at_once(text: str) -> None:
     with pytest.raises(ValueError, match=r"more than 1000000 parts|maximum recursion depth"):

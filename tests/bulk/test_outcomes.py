@@ -77,6 +77,7 @@ def test_a_row_goes_on_top_of_what_somebody_else_changed_besides() -> None:
         {"name": "Autumn"},
     ]
     assert {step.state for step in forced.steps} == {StepState.WAITING}
+    assert forced.after == {name: value for step in forced.steps for name, value in step.body.items()}
 
 
 def test_what_is_done_of_a_row_stays_and_what_somebody_else_did_is_done() -> None:
@@ -267,6 +268,26 @@ def test_all_that_is_not_done_is_said_first_and_once() -> None:
         " 11"
     )
     assert outcome.found == {name: found[name] for name in ("name", "category", "targets", "bid_micro_amount")}
+
+
+def test_a_value_that_is_gone_afterwards_is_not_done() -> None:
+    sent = {"category": "ADV_2"}
+    outcome = compared(AD_SETS, row(sent), sent, {name: value for name, value in STATE.items() if name != "category"})
+    assert (outcome.state, outcome.found) == (StepState.FAILED, {})
+    assert outcome.reason == "the server answered, and did not do category, which is not set"
+
+
+def test_what_shall_be_is_more_than_what_is_sent() -> None:
+    """A request leaves out what only the server writes; what was planned holds it."""
+    body = {"budget": {"micro_amount": 30, "type": "DAILY"}}
+    was = {"micro_amount": 25, "type": "DAILY", "currency": "USD"}
+    work = row(body, budget=was)
+    work = msgspec.structs.replace(work, text=text(budget=was), after={"budget": {**was, "micro_amount": 30}})
+    done = text(budget={**was, "micro_amount": 30})
+    assert judged(work, work.steps[0], done, "lost").state is StepState.DONE
+    assert success(AD_SETS, work, work.steps[0], done).surprises == ()
+    gone = success(AD_SETS, work, work.steps[0], text(**body))
+    assert gone.surprises == ('budget.currency was "USD" and is gone',)
 
 
 def test_of_a_draft_nothing_live_is_said() -> None:

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from spotify_ads_async import bulk
+from spotify_ads_async.bulk.run.outcomes import require_changed
+from spotify_ads_async.errors import OutcomeUnknown
+from spotify_ads_async.models import AdSet
 
 from .conftest import QUICK, Json, MakeWorld, World, outcomes_of, rows_of
 
@@ -200,3 +203,26 @@ async def test_a_clearing_that_the_server_does_not_carry_out_is_not_done(worlds:
         assert all("did not do frequency_caps, which is still [" in row.reason for row in rows_of(plan)[:2])
         undo = await undone(world, plan)
         assert (outcomes_of(undo), state(world)) == ({"done": 1}, before)
+
+
+async def test_a_read_that_is_older_than_the_plan_is_no_row_put_back(world: World) -> None:
+    before = world.ad_sets[0]
+    plan = await world.plan(world.names(1))
+    await world.apply(plan)
+    written = world.account.ad_sets.get(before["id"])
+    world.account.ad_sets.put(before)
+    await bulk.plan_undo(world.ads, plan, world.folder / "early")
+    (row,) = rows_of(world.folder / "early")
+    assert row.outcome is bulk.RowOutcome.REFUSED
+    assert "its reads are behind its writes" in row.reason
+    world.account.ad_sets.put(written)
+    await bulk.plan_undo(world.ads, plan, world.folder / "later")
+    await world.apply(world.folder / "later")
+    assert world.account.ad_sets.get(before["id"])["name"] == before["name"]
+
+
+def test_an_answer_that_is_something_else_says_nothing_of_the_row() -> None:
+    require_changed(AdSet(id="Ad-Set"), "ad-set")
+    for answer in (AdSet(), AdSet(id="job-1")):
+        with pytest.raises(OutcomeUnknown, match="something else than what was changed"):
+            require_changed(answer, "ad-set")

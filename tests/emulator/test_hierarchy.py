@@ -45,6 +45,15 @@ async def test_a_campaign_with_an_ad_set_and_an_ad_is_created_read_and_listed(ap
     assert ad_set["status"] == "READY"
 
 
+async def test_a_list_shows_what_was_changed_since_it_was_read(api: Api) -> None:
+    before = (await api.get(f"{api.account}/ad_sets"))["ad_sets"]
+    path = f"{api.account}/ad_sets/{before[0]['id']}"
+    changed = await api.expect(200, "PATCH", path, json={"name": "Renamed since"})
+    after = (await api.get(f"{api.account}/ad_sets"))["ad_sets"]
+    assert sorted(row["name"] for row in after) == sorted(["Renamed since", *(row["name"] for row in before[1:])])
+    assert changed in after
+
+
 async def test_absent_settings_get_the_published_defaults(api: Api) -> None:
     campaign = await api.first("campaigns")
     ad_set = await api.expect(201, "POST", f"{api.account}/ad_sets", json={**AD_SET, "campaign_id": campaign["id"]})

@@ -151,6 +151,9 @@ class _Undo:
         illegal = refusal_of(self._entity, steps, {**rebased.before, **earlier}, rebased.after, self._now)
         if illegal is not None:
             return illegal
+        if not steps and done.applied and state.get("updated_at") and state == done.state:
+            shown_before = "is shown by the API as it was before the plan: its reads are behind its writes"
+            return Refusal(reason=f"{shown_before}; undo it again in a minute")
         found = Effect(before=rebased.before, after=rebased.after, steps=steps)
         if conflicts and not self._force:
             found, text = conflicting(found, conflicts), ""

@@ -18,7 +18,7 @@ from spotify_ads_async.bulk.present import Found, read_present
 from spotify_ads_async.bulk.records import Header, RowOutcome, RowWork, Step, StepOutcome, StepState
 from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS, campaign_drafts, drafts_within, made_at
 from spotify_ads_async.bulk.run.options import Options
-from spotify_ads_async.bulk.run.outcomes import changes_alone, judged, staged, success
+from spotify_ads_async.bulk.run.outcomes import changes_alone, judged, require_changed, staged, success
 from spotify_ads_async.bulk.run.publisher import Publisher
 from spotify_ads_async.bulk.run.writer import RunControl, Tell
 from spotify_ads_async.bulk.store.draft_tables import StagedRow
@@ -196,6 +196,7 @@ class DraftWriter:
         answer = await self._sender.call(
             self._kind.change, path={**self._account, self._kind.draft_path: draft_id}, body=body
         )
+        require_changed(answer, draft_id)
         # A draft is compared with itself: it holds less than what is live.
         drafted = msgspec.structs.replace(work, text=text)
         return staged(success(self._entity, drafted, step, state_of(answer)))

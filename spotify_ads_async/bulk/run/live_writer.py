@@ -10,7 +10,7 @@ from spotify_ads_async.bulk.plan.state import state_of
 from spotify_ads_async.bulk.present import Found, read_present
 from spotify_ads_async.bulk.records import Header, RowOutcome, RowWork, Step, StepOutcome, StepState
 from spotify_ads_async.bulk.run.options import Options
-from spotify_ads_async.bulk.run.outcomes import changes_alone, judged, success
+from spotify_ads_async.bulk.run.outcomes import changes_alone, judged, require_changed, success
 from spotify_ads_async.bulk.run.writer import RunControl, Tell
 from spotify_ads_async.bulk.store.journal import Journal
 from spotify_ads_async.bulk.store.plan_file import PlanFile
@@ -71,6 +71,7 @@ class LiveWriter:
         """Change the entity; see :class:`~spotify_ads_async.bulk.run.writer.Writer`."""
         body = changes_alone(work.before, step.body) if self._options.send == "changes" else step.body
         answer = await self._sender.call(self._entity.update, path=self._path_of(step.entity_id), body=body)
+        require_changed(answer, step.entity_id)
         return success(self._entity, work, step, state_of(answer))
 
     async def read_back(self, work: RowWork, step: Step, why: str) -> StepOutcome:

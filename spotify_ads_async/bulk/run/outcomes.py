@@ -16,6 +16,8 @@ from spotify_ads_async.bulk.records import RowWork, Step, StepOutcome, StepState
 from spotify_ads_async.errors import (
     AuthenticationError,
     ConnectionFailed,
+    InvalidAnswer,
+    OutcomeUnknown,
     QuotaTimeout,
     RateLimited,
     ServerError,
@@ -30,6 +32,7 @@ __all__ = [
     "failure",
     "judged",
     "renewed",
+    "require_changed",
     "staged",
     "success",
     "surprises",
@@ -302,6 +305,17 @@ def _at(state: Any, path: tuple[str, ...]) -> Any:  # noqa: ANN401 - any JSON
     for name in path:
         state = cast("dict[str, Any]", state).get(name) if isinstance(state, dict) else None
     return state
+
+
+def require_changed(answer: Any, entity_id: str) -> None:  # noqa: ANN401 - of any kind
+    """Take an answer for what was changed only where it is that.
+
+    Raises:
+        OutcomeUnknown: it is something else, such as a job that was accepted: only reading back can tell.
+    """
+    if str(answer.id or "").lower() != entity_id.lower():
+        said = "the server answered with something else than what was changed"
+        raise OutcomeUnknown(said, cause=InvalidAnswer(said))
 
 
 def staged(outcome: StepOutcome) -> StepOutcome:

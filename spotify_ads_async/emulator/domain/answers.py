@@ -39,11 +39,15 @@ DEFINITIONS: Mapping[str, str] = MappingProxyType(
 
 
 class Response(msgspec.Struct):
-    """A successful answer: ``content`` is encoded as JSON unless it is bytes already, or None for 204."""
+    """A successful answer: ``content`` is encoded as JSON unless it is bytes already, or None for 204.
+
+    ``rows_in`` names the attribute of ``content`` that holds rows of a table, where it is a page of them.
+    """
 
     content: Any = None
     status: int = 200
     headers: Mapping[str, str] = _NO_HEADERS
+    rows_in: str = ""
 
 
 class Refusal(Portable):

@@ -47,4 +47,4 @@ def paging(total: int, offset: int, limit: int) -> dict[str, int]:
 def page(call: Call, rows: list[Row], key: str) -> Response:
     """One page of ``rows``, under ``key``."""
     offset, limit = call.query["offset"], call.query["limit"]
-    return Response({"paging": paging(len(rows), offset, limit), key: rows[offset : offset + limit]})
+    return Response({"paging": paging(len(rows), offset, limit), key: rows[offset : offset + limit]}, rows_in=key)

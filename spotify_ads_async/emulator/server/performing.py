@@ -19,7 +19,7 @@ from spotify_ads_async.emulator.server.faults import Fault, FaultBook, altered, 
 from spotify_ads_async.emulator.server.forms import read_form
 from spotify_ads_async.emulator.server.idempotency import KeyBook, KeyEntry
 from spotify_ads_async.emulator.server.latency import Latency
-from spotify_ads_async.emulator.server.responses import JSON, encode, json_response, refusal_response
+from spotify_ads_async.emulator.server.responses import JSON, RowEncoder, encode, json_response, refusal_response
 from spotify_ads_async.undocumented import EVERY_OPERATION
 
 __all__ = ["PREFIX", "Aborted", "Performer"]
@@ -43,6 +43,7 @@ class Performer:
         self._faults = faults
         self._random = rng
         self._keys = KeyBook()
+        self._encoder = RowEncoder()
 
     async def perform(self, context: RequestContext, latency: Latency) -> web.StreamResponse:
         """Do what the request asks, somewhere within its latency, unless a fault is in the way."""
@@ -68,12 +69,10 @@ class Performer:
             return self._refusal(answer, context)
         if end is not None:
             return await self._ending(context, answer, end)
-        content = answer.content
-        if context.changes:
-            content = altered(msgspec.json.decode(encode(content)) if content is not None else None, context.changes)
-        return json_response(
-            answer.status, None if content is None else encode(content), {**context.headers, **answer.headers}
-        )
+        content = None if answer.content is None else self._encoder.encode(answer)
+        if context.changes and content is not None:
+            content = encode(altered(msgspec.json.decode(content), context.changes))
+        return json_response(answer.status, content, {**context.headers, **answer.headers})
 
     async def _read(self, context: RequestContext) -> bytes | dict[str, Any]:
         """The request's body: bytes, or the fields of a form."""

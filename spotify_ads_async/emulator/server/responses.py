@@ -10,15 +10,39 @@ from collections.abc import Mapping
 import msgspec
 from aiohttp import web
 
-from spotify_ads_async.emulator.domain.answers import Refusal
+from spotify_ads_async.emulator.domain.answers import Refusal, Response
 
-__all__ = ["JSON", "RefusalResponse", "break_connection", "encode", "json_response", "refusal_response"]
+__all__ = ["JSON", "RefusalResponse", "RowEncoder", "break_connection", "encode", "json_response", "refusal_response"]
 
 JSON = "application/json"
 encode = msgspec.json.Encoder().encode
+_MOST_ROWS = 4096
 _PROXY_PAGE = b"<html><head><title>Error</title></head><body><h1>Error: Server Error</h1></body></html>"
 _UNDECLARED = "IDEMPOTENCY_"
 """How the codes begin that keep their status though the document declares it nowhere."""
+
+
+class RowEncoder:
+    """Encodes answers, and keeps the JSON of rows: they are never changed in place, so it stays true of them."""
+
+    def __init__(self) -> None:
+        self._kept: dict[int, tuple[object, msgspec.Raw]] = {}
+
+    def encode(self, answer: Response) -> bytes:
+        """The JSON of an answer's content."""
+        content = answer.content
+        if answer.rows_in:
+            content = {**content, answer.rows_in: [self._encoded(row) for row in content[answer.rows_in]]}
+        return encode(content)
+
+    def _encoded(self, row: object) -> msgspec.Raw:
+        kept = self._kept.get(id(row))
+        if kept is None:
+            if len(self._kept) >= _MOST_ROWS:
+                del self._kept[next(iter(self._kept))]
+            # The row is kept too, so that no other one gets its identity.
+            kept = self._kept[id(row)] = row, msgspec.Raw(encode(row))
+        return kept[1]
 
 
 def _declared(status: int, statuses: frozenset[int]) -> int:
