@@ -61,9 +61,7 @@ def _series(
         if not (completion and metric == _PART):
             yield Series(_heading(metric, rows, every), [_height(value) for value in every])
     if completion:
-        yield Series(
-            "completion, %", [_share(part, whole) for part, whole in zip(values[_PART], values[_WHOLE], strict=True)]
-        )
+        yield Series("completion, %", [_completion(by_time.get(time, ())) for time in times])
 
 
 def _together(rows: Sequence[ReportRow], metric: ReportFieldType) -> Value | None:
@@ -92,8 +90,10 @@ def _height(value: Value | None) -> float | None:
             return float(value)
 
 
-def _share(part: Value | None, whole: Value | None) -> float | None:
-    """Per cent, where both are known whole."""
+def _completion(rows: Sequence[ReportRow]) -> float | None:
+    """Per cent, of the rows that tell both or hide one; nothing where one is hidden."""
+    both = [row for row in rows if row.get(_PART) is not None and row.get(_WHOLE) is not None]
+    part, whole = total_of(both, _PART), total_of(both, _WHOLE)
     if not isinstance(part, int | Decimal) or not isinstance(whole, int | Decimal) or not whole:
         return None
     return float(100 * part / whole)

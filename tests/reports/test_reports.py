@@ -370,6 +370,12 @@ async def test_what_totals_and_insights_repeat_comes_once_and_hidden_parts_are_c
                 insight_dimension=InsightDimension.GENDER, fields=[IMPRESSIONS], entity_ids=some
             ).collect()
             assert [row.insight_value for row in rows] == ["MALE", "FEMALE"] * len(some)
+        # Cities may be namesakes, with the same figures or with others.
+        cities = [part(value, insight_value="Portland") for value in (-5, -5, 7)]
+        server.otherwise = answer(200, {"rows": cities})
+        for some in (ids[:1], ids[:2]):
+            found = reports.insights(insight_dimension=InsightDimension.CITY, fields=[IMPRESSIONS], entity_ids=some)
+            assert len(await found.collect()) == 3 * len(some)
 
 
 def row_of(identifier: str, time: datetime, **facts: object) -> dict[str, object]:

@@ -241,6 +241,23 @@ def test_a_chart_keeps_to_the_days_of_the_account(begins: int) -> None:
     assert set(starts) - set(found) <= {starts[2]}
 
 
+def test_completion_is_of_the_rows_that_tell_both_of_its_parts() -> None:
+    stats = [{"IMPRESSIONS": 100, "COMPLETES": 90}, {"IMPRESSIONS": 900}, {"COMPLETES": 7}]
+    rows = [
+        ReportRow(
+            start_time=START,
+            stats=[
+                ReportField(field_type=ReportFieldType(metric), field_value=Decimal(value))
+                for metric, value in one.items()
+            ],
+        )
+        for one in stats
+    ]
+    metrics = [ReportFieldType.IMPRESSIONS, ReportFieldType.COMPLETES]
+    _, every = over_time(rows, metrics, None, timedelta(days=1))
+    assert [(one.name, one.values) for one in every] == [("impressions", [1000.0]), ("completion, %", [90.0])]
+
+
 def test_a_chart_of_what_does_not_add_up_is_refused_before_anything_is_asked(served: Served) -> None:
     served.tell(report())
     ended = served.command("--chart", "--metrics", "spend,reach,ctr", expect=2)
