@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import time
 from collections.abc import Callable, Collection
@@ -19,6 +20,7 @@ from spotify_ads_async.auth.credentials import NotCopied, secret_of
 from spotify_ads_async.auth.token_endpoint import ACCOUNTS_URL, FINAL_CODES, TokenAnswer, token_request
 from spotify_ads_async.auth.token_stores import KeptTokens, SharedTokenStore, Tokens, TokenStore
 from spotify_ads_async.errors import AuthenticationError, ConfigurationError, ConnectionFailed, SpotifyAdsError
+from spotify_ads_async.loops import LoopAway, on_loop
 from spotify_ads_async.network.addresses import require_secure
 from spotify_ads_async.types import Secret
 
@@ -171,11 +173,14 @@ class RefreshToken(NotCopied):
 
     async def finish(self) -> None:
         """Wait for a refresh under way, so that a new refresh token is stored. One that has not begun is given up."""
-        refreshing = self._refreshing.get(asyncio.get_running_loop())
-        if refreshing is not None:
-            if not self._asking and not self._waiting:
-                refreshing.cancel()  # another process is at it, or a keyring asks for somebody
-            await asyncio.wait([refreshing])
+        for loop, refreshing in list(self._refreshing.items()):
+            with contextlib.suppress(LoopAway):
+                await on_loop(loop, functools.partial(self._finish, refreshing))
+
+    async def _finish(self, refreshing: asyncio.Task[Secret]) -> None:
+        if not self._asking and not self._waiting:
+            refreshing.cancel()  # another process is at it, or a keyring asks for somebody
+        await asyncio.wait([refreshing])
 
     def _ended(self, loop: asyncio.AbstractEventLoop, refreshing: asyncio.Task[Secret]) -> None:
         if self._refreshing.get(loop) is refreshing:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from spotify_ads_async.cli.run import in_words
+from spotify_ads_async.cli.run import in_words, on_loop_problem, take_descriptors
 from spotify_ads_async.cli.signals import on_signals
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.emulator.domain.patching import PatchMode
@@ -90,6 +90,7 @@ def emulate(
     except (ValueError, ConfigurationError, OSError) as error:
         raise typer.BadParameter(in_words(error)) from None
     server.clock.skew += clock_skew
+    take_descriptors()
     try:
         with suppress(KeyboardInterrupt):
             asyncio.run(_serve(server, host))
@@ -102,6 +103,7 @@ def emulate(
 
 async def _serve(server: Emulator, host: str) -> None:
     ended = asyncio.Event()
+    asyncio.get_running_loop().set_exception_handler(on_loop_problem)
     with on_signals(ended.set):
         async with server:
             typer.echo(server.base_url)

@@ -29,6 +29,7 @@ VARIABLES = (
 )
 """The variables that something reads, without their prefix."""
 _SECRET_NAME = re.compile(r"TOKEN$|SECRET$|PASSWORD")
+_NO_PORT = re.compile(r"(://[^/@\[\]]*?):(?!\d+(?:[,/?#]|$)).*", re.DOTALL)
 
 
 class Origins:
@@ -67,9 +68,13 @@ def settings_in_force() -> Iterator[Setting]:
 def shown(name: str, value: str) -> str:
     """A setting's value without what may be secret in it.
 
-    All that stands before the host of an address, its query and its fragment.
+    All that stands before the host of an address, its query and its fragment. Somebody may have put the secret itself
+    where its file is named, or left the host out of an address, where a password then stands for the port.
     """
     if _SECRET_NAME.search(name):
         return "***"
+    if name.endswith("_FILE") and name != f"{PREFIX}CA_FILE" and not os.path.exists(os.path.expanduser(value)):  # noqa: PTH110, PTH111 (pathlib's raise)
+        return "*** (no such file)"
     without = re.sub(r"^(\w[\w+.-]*://)?.*@", r"\1***@", value, flags=re.DOTALL)
+    without = _NO_PORT.sub(r"\1***", without)
     return re.split("[?#]", without)[0] if "://" in without or without != value else without

@@ -26,7 +26,20 @@ from spotify_ads_async.errors import ConfigurationError, InvalidRequest, Outcome
 from spotify_ads_async.pagination.walk import WHILE_WALKING
 from spotify_ads_async.spreadsheets import SpreadsheetError
 
-__all__ = ["DONE", "EXIT_CODES", "FAILED", "INTERRUPTED", "REFUSED", "USAGE", "in_words", "run", "say", "usage_error"]
+__all__ = [
+    "DONE",
+    "EXIT_CODES",
+    "FAILED",
+    "INTERRUPTED",
+    "REFUSED",
+    "USAGE",
+    "in_words",
+    "on_loop_problem",
+    "run",
+    "say",
+    "take_descriptors",
+    "usage_error",
+]
 
 DONE, FAILED, USAGE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
 EXIT_CODES: Mapping[int, str] = {
@@ -52,6 +65,7 @@ _OBJECTS_BETWEEN_LOOKS = 50_000
 """Objects that may be made before Python looks for garbage in circles: some megabytes."""
 _OF_PYTHON = re.compile("|".join([r"\b(?:path|query|body)\.(?=[a-z])", *map(re.escape, _OPTIONS)]))
 _DESCRIPTORS = 65_536
+_told_of = set[int]()
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _USAGE_ERRORS = (ConfigurationError, SpreadsheetError, OSError)
 
@@ -78,7 +92,7 @@ def usage_error(message: str) -> NoReturn:
 def run(command: Callable[[], Awaitable[int | None]]) -> NoReturn:
     """Run an async command to its end and leave with its exit code."""
     provide_temporary_folder()
-    _take_descriptors()
+    take_descriptors()
     try:
         # What is imported by now stays until the end, and a batch of rows is no garbage while it is worked on: looking
         # at them again and again costs bulk work a fifth of its time.
@@ -95,7 +109,7 @@ def run(command: Callable[[], Awaitable[int | None]]) -> NoReturn:
     raise typer.Exit(code)
 
 
-def _take_descriptors() -> None:
+def take_descriptors() -> None:
     """Take as many files and connections as the system gives: a server holds two for each request that waits."""
     if sys.platform != "win32":
         import resource  # noqa: PLC0415 - not everywhere
@@ -105,9 +119,20 @@ def _take_descriptors() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
+def on_loop_problem(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    """Say once that a server may open no more files; asyncio writes it a thousand times a second, with a traceback."""
+    problem = context.get("exception")
+    if not isinstance(problem, OSError) or problem.errno not in {errno.EMFILE, errno.ENFILE}:
+        loop.default_exception_handler(context)
+    elif problem.errno not in _told_of:
+        _told_of.add(problem.errno)
+        say(f"{problem.strerror}: connections wait until others end; raise the limit of open files (ulimit -n)")
+
+
 async def _until_told_to_end(command: Callable[[], Awaitable[int | None]]) -> int:
     """Run a command, which SIGTERM and SIGHUP cancel: the exit code. A second signal ends the process at once."""
     working, cancelled = asyncio.current_task(), False
+    asyncio.get_running_loop().set_exception_handler(on_loop_problem)
 
     def end() -> None:
         nonlocal cancelled

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from functools import partial
-from typing import Literal, NoReturn, Self
+from typing import Any, Literal, NoReturn, Self, TypeVar
 
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.events import Listener, Listeners
@@ -20,9 +21,12 @@ from spotify_ads_async.governor.snapshot import Snapshot, shown
 from spotify_ads_async.governor.wait_queue import Flow, Priority
 from spotify_ads_async.governor.window import Window
 from spotify_ads_async.limits import PUBLISHED_LIMITS, Limit, checked_limits
+from spotify_ads_async.loops import LoopAway, on_loop
 from spotify_ads_async.types import Secret
 
 __all__ = ["Governor", "Pace", "Scope"]
+
+DoneT = TypeVar("DoneT")
 
 Pace = Literal["burst", "smooth", "auto"]
 
@@ -161,6 +165,26 @@ class Governor:
 
     async def lift(self, *, limit: str | None = None, client_id: str | None = None) -> int:
         """End pauses by hand, of one limit or client ID where they are named; answers how many windows were paused."""
+        return await self._where_it_waits(partial(self._lift, limit, client_id))
+
+    async def aclose(self) -> None:
+        """Refuse whoever still waits, and all who come later. A store hears what became of the requests."""
+        await self._where_it_waits(self._close)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def _where_it_waits(self, work: Callable[[], Coroutine[Any, Any, DoneT]]) -> DoneT:
+        """Do something to those who wait, who may do so on another thread's loop."""
+        if self._scheduler.loop is not None:
+            with contextlib.suppress(LoopAway):
+                return await on_loop(self._scheduler.loop, work)
+        return await work()
+
+    async def _lift(self, limit: str | None, client_id: str | None) -> int:
         windows = [
             window
             for (name, _, identity), window in self._windows.items()
@@ -172,17 +196,10 @@ class Governor:
         self._scheduler.serve()
         return lifted
 
-    async def aclose(self) -> None:
-        """Refuse whoever still waits, and all who come later. A store hears what became of the requests."""
+    async def _close(self) -> None:
         self._scheduler.close()
         if self._claims is not None:
             await self._claims.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
 
     def _flow(self, origin: str, client_id: str, limits: Collection[str]) -> Flow:
         """Requests in one client's name that spend these limits."""

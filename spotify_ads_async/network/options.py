@@ -21,10 +21,12 @@ from yarl import URL
 
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.network.addresses import is_text, split_address, split_login
-from spotify_ads_async.private_files import at_home
+from spotify_ads_async.private_files import at_home, read_small_file
 from spotify_ads_async.types import Secret
 
 __all__ = ["Proxy", "TransportOptions"]
+
+_LARGEST_AUTHORITIES = 16 * 1024 * 1024
 
 
 class TransportOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,9 +181,11 @@ def _trust(context: ssl.SSLContext, authorities: Path) -> None:
         if authorities.is_dir():
             context.load_verify_locations(capath=authorities)
         else:
-            context.load_verify_locations(cafile=authorities)
-    except (OSError, ssl.SSLError) as problem:
-        reason = "it holds no certificate in PEM" if isinstance(problem, ssl.SSLError) else problem.strerror
+            found = read_small_file(authorities, _LARGEST_AUTHORITIES)
+            context.load_verify_locations(cadata=found.decode("ascii", "ignore"))  # comments are in any encoding
+    except (OSError, ValueError) as problem:
+        unfit = isinstance(problem, (ssl.SSLError, ValueError))
+        reason = "it holds no certificate in PEM" if unfit else problem.strerror
     else:
         return
     raise ConfigurationError(f"the certificate authorities in {authorities} cannot be read ({reason}): name a PEM file")

@@ -164,12 +164,25 @@ class RedisScripts:
             if isinstance(problem, TimeoutError):
                 await self.aclose()  # what comes on this connection now is the answer to another question
             self._reached = False
-            reason = f"no answer within {patience:g} s" if isinstance(problem, TimeoutError) else _reason(problem)
+            reason = f"no answer within {patience:g} s" if isinstance(problem, TimeoutError) else self._reason(problem)
             raise StoreUnavailable(
                 f"{self._address.name} cannot be reached: {reason}. Look whether it runs and whether the URL is right"
             ) from without_frames(problem)
         self._reached = True
         return result
+
+    def _reason(self, problem: Exception) -> str:
+        """Why, in the system's words where it was the network: without numbers and addresses in Python's form.
+
+        Servers older than Redis 6, and proxies, repeat the login that they do not know what to do with.
+        """
+        cause = problem if isinstance(problem, OSError) else problem.__context__
+        if isinstance(cause, OSError) and cause.errno:
+            return os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)
+        password = self._address.options().get("password") or "***"
+        said = str(problem).partition(", with args")[0].replace(password, "***").rstrip(". ")
+        problem.args = (said,)
+        return said
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -178,14 +191,6 @@ class RedisScripts:
             with contextlib.suppress(RedisError, OSError, TimeoutError):
                 async with asyncio.timeout(_GOODBYE_SECONDS):
                     await client.aclose()
-
-
-def _reason(problem: Exception) -> str:
-    """Why, in the system's words where it was the network: without numbers and addresses in Python's form."""
-    cause = problem if isinstance(problem, OSError) else problem.__context__
-    if isinstance(cause, OSError) and cause.errno:
-        return os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)
-    return str(problem).rstrip(". ")
 
 
 @functools.cache

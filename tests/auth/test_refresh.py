@@ -13,7 +13,7 @@ import pytest
 from support import calls, faults
 from support.accounts import Accounts, basic, form
 from support.calls import client
-from support.raw_server import Behaviour, RawServer, answer, stall
+from support.raw_server import Behaviour, Connection, RawServer, answer, stall
 
 from spotify_ads_async import (
     AccessToken,
@@ -308,6 +308,24 @@ async def test_a_cancelled_call_does_not_lose_a_rotated_token() -> None:
             with pytest.raises(asyncio.CancelledError):
                 await first
         assert store.saved == ["refresh-1"]
+
+
+async def test_closing_from_another_thread_does_not_lose_a_rotated_token() -> None:
+    store = Memory()
+    async with Accounts(rotate=True) as accounts:
+        ads = client(accounts.api.base_url, accounts.credentials(store=store))
+        closing: list[asyncio.Task[None]] = []
+
+        async def grant(connection: Connection) -> None:
+            closing.append(asyncio.create_task(asyncio.to_thread(asyncio.run, ads.aclose())))
+            await asyncio.wait(closing, timeout=0.1)  # in vain, for it waits for this answer
+            await accounts.grant(connection)
+
+        accounts.script.append(grant)
+        with pytest.raises(ConfigurationError, match="closed"):
+            await calls.READ.by(ads)
+        await asyncio.gather(*closing)
+    assert store.saved == ["refresh-1"]
 
 
 async def test_a_deadline_ends_a_call_that_waits_for_a_token() -> None:

@@ -283,3 +283,8 @@ async def test_whatever_the_date_says_is_told(date: str) -> None:
     examination = Examination()
     examination.facts["date"] = date, datetime(2026, 11, 28, 10, tzinfo=UTC)
     assert [one.outcome async for one in check_clock(examination)] == ["ok" if " " in date else "note"]
+
+
+def test_a_secret_in_a_wrong_place_is_not_shown(doctor: Doctor) -> None:
+    _, lines = doctor.sees(SPOTIFY_ADS_PROXY=f"http://me:{SECRET}", SPOTIFY_ADS_CLIENT_SECRET_FILE=SECRET)
+    assert any("SPOTIFY_ADS_CLIENT_SECRET_FILE=*** (no such file)" in line for line in lines)

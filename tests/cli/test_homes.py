@@ -95,11 +95,17 @@ def test_what_happens_before_a_command_has_begun_is_no_traceback(problem: str, c
 
 
 FEW_FILES = """
-import resource
+import asyncio, resource, socket
 from spotify_ads_async.cli.run import run
 
 async def look():
-    print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    print(soft)
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    guest = socket.create_connection(server.sockets[0].getsockname())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (guest.fileno() + 1, hard))
+    for _ in range(9):
+        await asyncio.sleep(0)
 
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 run(look)
@@ -110,6 +116,9 @@ run(look)
 def test_a_command_takes_as_many_connections_as_the_system_gives() -> None:
     ended = subprocess.run([sys.executable, "-c", FEW_FILES], capture_output=True, text=True, timeout=60, check=False)
     assert int(ended.stdout) > 64
+    assert ended.stderr.count("Too many open files") == ended.stderr.count("ulimit -n") == 1, (
+        "a server that has none left says it once"
+    )
 
 
 NO_ROOM = "error: the output could not be written to its end (No space left on device): make room where it goes to"

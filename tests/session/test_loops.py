@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import copy
+import functools
 import gc
 import multiprocessing
 import os
@@ -175,6 +176,23 @@ def test_closing_from_another_loop_closes_the_connections(server: RawServer) -> 
     thread.join()
     with pytest.raises(ConfigurationError, match="closed"):
         asyncio.run(calls.READ.by(ads))
+
+
+def test_another_thread_closes_what_others_wait_for() -> None:
+    """In a loop that says so where another thread puts its hands on it."""
+
+    async def use() -> None:
+        governor = Governor([Limit("ip", requests=1, window=1000.0)])
+        admit = functools.partial(governor.admit, {"ip"})
+        await admit().__aenter__()
+        waiting = asyncio.create_task(admit().__aenter__())
+        await asyncio.sleep(0)
+        assert await asyncio.to_thread(asyncio.run, governor.lift()) == 0
+        await asyncio.to_thread(asyncio.run, governor.aclose())
+        with pytest.raises(ConfigurationError, match="closed while the request waited"):
+            await waiting
+
+    asyncio.run(use(), debug=True)
 
 
 def test_a_client_that_is_forgotten_closes_with_its_loop(server: RawServer) -> None:

@@ -283,9 +283,15 @@ async def test_the_systems_authorities_can_be_replaced_by_the_environment(
                 await calls.READ.by(ads)
 
 
-def test_authorities_that_cannot_be_read_are_named(tmp_path: Path) -> None:
-    (tmp_path / "empty.pem").write_text("nothing", encoding="utf-8")
-    for file, reason in ((tmp_path / "missing.pem", "No such file"), (tmp_path / "empty.pem", "no certificate in PEM")):
+def test_authorities_that_cannot_be_read_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "other.pem").write_text("nothing", encoding="utf-8")
+    (tmp_path / "empty.pem").touch()
+    files = {"missing.pem": "No such file", "other.pem": "no certificate in PEM", "empty.pem": "no certificate in PEM"}
+    if hasattr(os, "mkfifo"):
+        monkeypatch.setattr("spotify_ads_async.private_files._PATIENCE_SECONDS", 0.01)
+        os.mkfifo(tmp_path / "pipe.pem")
+        files["pipe.pem"] = "nothing came through this pipe"
+    for file, reason in [(tmp_path / name, reason) for name, reason in files.items()]:
         with pytest.raises(ConfigurationError, match=rf"{file.name}.*{reason}"):
             client("https://127.0.0.1/ads/v3", transport=TransportOptions(ca_file=file))
 

@@ -27,7 +27,7 @@ class Accounts:
     revoked: int = 0
 
     async def __aenter__(self) -> Self:
-        self.server = RawServer(otherwise=self._grant, script=self.script)
+        self.server = RawServer(otherwise=self.grant, script=self.script)
         self.api = RawServer(otherwise=self._call)
         await self.server.__aenter__()
         await self.api.__aenter__()
@@ -52,7 +52,8 @@ class Accounts:
         """The access token is refused from now on; a refresh gives a better one."""
         self.revoked = self.granted
 
-    async def _grant(self, connection: Connection) -> None:
+    async def grant(self, connection: Connection) -> None:
+        """Answer a request for a token."""
         request = connection.request
         assert request is not None
         if self.before_answer is not None:

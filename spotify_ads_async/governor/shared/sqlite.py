@@ -83,8 +83,9 @@ class SqliteStore:
 
 def _exchange(connection: sqlite3.Connection, message: Exchange) -> Reply:
     kept: dict[str, State] = {}
+    # Cast, for SQLite keeps values of any type in any column.
     for report in message.windows:
-        for (data,) in connection.execute("SELECT state FROM kept WHERE key = ?", (report.key,)):
+        for (data,) in connection.execute("SELECT CAST(state AS BLOB) FROM kept WHERE key = ?", (report.key,)):
             kept[report.key] = msgspec.msgpack.decode(data, type=State)
     reply = exchange(kept, message, _surroundings(connection))
     changed = [(key, state.now, msgspec.msgpack.encode(state)) for key, state in kept.items()]
@@ -96,14 +97,14 @@ def _surroundings(connection: sqlite3.Connection) -> Surroundings:
     """The clock inside of the transaction, so that times only grow from one to the next; and the machine's run."""
     lost = 0
     if connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (_OLDER_TABLE,)).fetchone():
-        query = f"SELECT max(used_at) FROM {_OLDER_TABLE}"  # noqa: S608 (a constant)
+        query = f"SELECT max(CAST(used_at AS INTEGER)) FROM {_OLDER_TABLE}"  # noqa: S608 (a constant)
         (used_at,) = connection.execute(query).fetchone()
         lost = used_at if used_at is not None and used_at <= _now() else 0
     return Surroundings(_now(), _boot(), lost=lost)
 
 
 def _look(connection: sqlite3.Connection) -> list[KeptWindow]:
-    rows = connection.execute("SELECT key, state FROM kept ORDER BY key")
+    rows = connection.execute("SELECT CAST(key AS TEXT), CAST(state AS BLOB) FROM kept ORDER BY key")
     kept = {key: msgspec.msgpack.decode(data, type=State) for key, data in rows}
     return [KeptWindow(key, state, _now()) for key, state in kept.items() if state.run == _boot()]
 

@@ -216,6 +216,18 @@ async def test_a_file_that_is_no_quota_file_is_named_with_what_to_do(tmp_path: P
     assert str(path) in str(failure.value)
 
 
+async def test_a_file_with_values_of_another_type_is_named_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "quota.db"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("CREATE TABLE windows_1 (key TEXT PRIMARY KEY, used_at INTEGER NOT NULL)")
+        other.execute("INSERT INTO windows_1 VALUES ('ip', 'never')")
+        async with Governor(LIMITS, store=f"sqlite://{path}") as through:
+            await admitted(through)
+            other.execute("UPDATE kept SET state = 'text'")
+            with pytest.raises(StoreUnavailable, match=r"damaged .*: delete it"):
+                await admitted(through)
+
+
 async def test_a_file_whose_columns_stand_in_another_order_is_used(tmp_path: Path) -> None:
     path = tmp_path / "quota.db"
     with contextlib.closing(sqlite3.connect(path)) as older:

@@ -35,10 +35,13 @@ async def test_a_password_of_every_kind_works_escaped_or_not(one_program: Progra
         admin.auth(PASSWORD)
 
 
-async def test_a_store_that_takes_nobody_is_away_and_shows_no_password() -> None:
+@pytest.mark.parametrize("words", [b"WRONGPASS of this user", b"ERR unknown command 'HELLO', with args beginning with"])
+async def test_a_store_that_takes_nobody_is_away_and_shows_no_password(words: bytes) -> None:
+    """Redis 5 repeats what it does not know."""
+
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while await reader.read(1024):
-            writer.write(b"-WRONGPASS invalid username-password pair\r\n")
+        while said := await reader.read(1024):
+            writer.write(b"-" + words + b": " + said.replace(b"\r\n", b" ") + b"\r\n")
         writer.close()
 
     async with await asyncio.start_server(refuse, "127.0.0.1") as listening:
