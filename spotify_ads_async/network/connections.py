@@ -20,11 +20,11 @@ import time
 import weakref
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from types import CoroutineType
 from typing import Any, NamedTuple, cast
 
 import aiohttp
 import anyio
+import msgspec
 from aiohttp import hdrs
 from aiohttp.abc import ResolveResult
 from aiohttp.client_proto import ResponseHandler
@@ -129,9 +129,7 @@ class _Connector(aiohttp.TCPConnector):
         with contextlib.suppress(StopIteration, RuntimeError):
             self._resolver.close().__await__().__next__()
 
-    def _get(
-        self, key: ConnectionKey, traces: list[Trace]
-    ) -> CoroutineType[Any, Any, aiohttp.connector.Connection | None]:
+    async def _get(self, key: ConnectionKey, traces: list[Trace]) -> aiohttp.connector.Connection | None:
         # Aiohttp's clock of idleness stands still while the machine sleeps. A set clock costs new connections.
         now = time.monotonic()
         before, self._clocks_apart = self._clocks_apart, time.time() - now
@@ -141,13 +139,9 @@ class _Connector(aiohttp.TCPConnector):
             self._conns.clear()
         idle = self._conns.get(key)
         # The first is the longest idle.
-        if idle and now - idle[0][1] < _JUST_USED_SECONDS:
-            return super()._get(key, traces)
-        return self._get_alive(key, traces)
-
-    async def _get_alive(self, key: ConnectionKey, traces: list[Trace]) -> aiohttp.connector.Connection | None:
+        just_used = bool(idle) and now - idle[0][1] < _JUST_USED_SECONDS
         while (connection := await super()._get(key, traces)) is not None:
-            if connection.transport is None or not _has_news(connection.transport):
+            if just_used or connection.transport is None or not _has_news(connection.transport):
                 return connection
             connection.close()
         return None
@@ -219,26 +213,27 @@ class TimeLimits:
             self.ring_at(min(self.ends_at.values()))
 
 
-class TimeLimit:
+class TimeLimit(msgspec.Struct):
     """Ends its block with :class:`TimeoutError` after so many seconds, as :func:`asyncio.timeout` does."""
 
-    __slots__ = ("_cancelling", "_limits", "_seconds", "_task")
-
-    def __init__(self, limits: TimeLimits, seconds: float) -> None:
-        self._limits, self._seconds = limits, seconds
+    limits: TimeLimits
+    seconds: float
+    cancelling: int = 0
+    task: asyncio.Task[Any] | None = None
 
     def __enter__(self) -> None:
-        limits = self._limits
-        self._task = task = cast("asyncio.Task[Any]", asyncio.current_task(limits.loop))
-        self._cancelling = task.cancelling()
-        limits.ends_at[task] = at = limits.loop.time() + self._seconds
+        limits = self.limits
+        self.task = task = cast("asyncio.Task[Any]", asyncio.current_task(limits.loop))
+        self.cancelling = task.cancelling()
+        limits.ends_at[task] = at = limits.loop.time() + self.seconds
         if at < limits.rings_at:
             limits.ring_at(at)
 
     def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, _: object) -> None:
-        if self._limits.ends_at.pop(self._task, None) is None:
+        task = cast("asyncio.Task[Any]", self.task)
+        if self.limits.ends_at.pop(task, None) is None:
             # It was cancelled here; somebody else may have cancelled it too.
-            others = self._task.uncancel() > self._cancelling
+            others = task.uncancel() > self.cancelling
             if kind is asyncio.CancelledError and not others:
                 raise TimeoutError from problem
 
