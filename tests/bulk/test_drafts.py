@@ -223,6 +223,18 @@ async def test_a_row_that_does_not_go_keeps_nothing_else_of_its_campaign_back(wo
     assert list(world.account.campaign_drafts) == []
 
 
+async def test_a_row_that_is_live_already_keeps_nothing_else_of_its_campaign_back(world: World) -> None:
+    plan = await world.plan(world.names(COUNT))
+    await world.apply(plan, DRAFT)
+    first, kind, sets = rows_of(plan)[0], DRAFT_KINDS["ad sets"], world.account.ad_sets
+    path = {"ad_account_id": world.server.ad_account_id, kind.draft_path: first.entity_id}
+    await world.ads.call(kind.delete, path=path)
+    sets.put({**sets.get(first.entity_id), "name": first.after["name"]})
+    await world.resume(plan, PUBLISH)
+    assert outcomes_of(plan) == {"done": COUNT}
+    assert list(world.account.campaign_drafts) == []
+
+
 async def test_a_version_conflict_at_the_server_is_no_failure_for_good(world: World) -> None:
     plan = await world.plan(world.names(1))
     await world.apply(plan, DRAFT)
