@@ -48,6 +48,5 @@ async def on_loop(loop: asyncio.AbstractEventLoop, work: Callable[[], Coroutine[
         if done.done():
             break
     if not done.done() or done.cancelled():
-        done.cancel()
-        raise LoopAway
+        raise LoopAway  # a blocked loop does it yet, when it comes to it
     return done.result()

@@ -47,6 +47,7 @@ class Scheduler:
         self.late_until = -math.inf
         self.loop: asyncio.AbstractEventLoop | None = None
         self.thread = 0
+        self._taking_over = threading.Lock()
         self._wakes_at, self._timer = math.inf, None
         _alive.add(self)
 
@@ -119,6 +120,7 @@ class Scheduler:
     def begin_anew(self) -> None:
         """This process is a fork: nobody waits here, and what is under way is the parent's."""
         self._timer = None  # it is the parent's loop's
+        self._taking_over = threading.Lock()  # another thread of the parent may have held it
         self._belong_to(None)
         self.forked_at_departure = self.departures
         counted_by = self.clock() + self.counted_within
@@ -135,7 +137,9 @@ class Scheduler:
         """Whoever comes now waits on this loop."""
         if self.closed:
             raise ConfigurationError("the governor is closed: nothing leaves through it any more")
-        if loop is not self.loop:
+        if loop is self.loop:
+            return
+        with self._taking_over:  # two threads' loops may come at once
             if self.loop is not None and self.loop.is_running():
                 raise ConfigurationError(
                     "a governor belongs to one event loop at a time, and another thread's loop is running with it: "

@@ -15,11 +15,11 @@ import os
 import select
 import socket
 import ssl
+import threading
 import time
 import weakref
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from threading import get_ident
 from typing import Any, NamedTuple, cast
 
 import aiohttp
@@ -273,6 +273,7 @@ class Connections:
         self._process = os.getpid()
         self._closed = False
         self._pool: Pool | None = None
+        self._opening = threading.Lock()
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self.slots = anyio.Semaphore(options.connections, fast_acquire=True)
         """One for each request that may be under way at once."""
@@ -287,11 +288,15 @@ class Connections:
         """
         pool = self._pool
         # A thread runs one loop at a time. To ask for the running loop asks the system for the process each time.
-        if pool is not None and pool.thread == get_ident() and pool.loop.is_running():
+        if pool is not None and pool.thread == threading.get_ident() and pool.loop.is_running():
             return pool
         return self._opened()
 
     def _opened(self) -> Pool:
+        with self._opening:  # two threads' loops may come at once
+            return self._taken_over()
+
+    def _taken_over(self) -> Pool:
         if self._closed:
             raise ConfigurationError("the client is closed: make a new one, or keep `async with` open around its calls")
         if self._pool is not None and self._pool.loop.is_running():
@@ -315,7 +320,7 @@ class Connections:
                 f"no connection can be opened: {reason}; look at the limits of threads, memory and open files (ulimit)"
             ) from problem
         loop, lifetime = asyncio.get_running_loop(), _until_closed(http)
-        self._pool = pool = Pool(loop, get_ident(), http, TimeLimits(loop), lifetime)
+        self._pool = pool = Pool(loop, threading.get_ident(), http, TimeLimits(loop), lifetime)
         with contextlib.suppress(StopIteration):
             # The first step waits for nothing. With it the loop knows the generator, and closes it at its end.
             lifetime.__anext__().__await__().send(None)
@@ -352,6 +357,7 @@ class Connections:
 
     def forget_parent(self) -> None:
         """In a child, right after a fork: let go of the parent's connections without a word to anybody."""
+        self._opening = threading.Lock()  # another thread of the parent may have held it
         if self._pool is None:
             return
         # Ending them would tell the other side, and the parent's loop, which has them in its poll.
