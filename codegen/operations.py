@@ -33,7 +33,6 @@ def _module(group: str, operations: list[Operation], shapes: Shapes) -> str:
     return "\n".join(
         [
             f'{HEADER}"""Operations: {group.replace("_", " ")}."""\n',
-            "from __future__ import annotations\n",
             f"{imports_for(body)}{models}",
             exporting(one.constant for one in operations),
             body,
@@ -45,7 +44,7 @@ def _package(groups: Iterable[str]) -> str:
     imports = imports_for("Any Mapping MappingProxyType Operation ListOperation cast")
     face = gathered(PACKAGE, groups, "OPERATIONS", "ListOperation", "Operation")
     table = "{one.id: cast('Operation[Any]', one) for one in globals().values() if isinstance(one, Operation)}"
-    opening = f"{HEADER}{_DOCSTRING}\nfrom __future__ import annotations\n\n{imports}{face}"
+    opening = f"{HEADER}{_DOCSTRING}\n{imports}{face}"
     operations = f"\nOPERATIONS: Mapping[str, Operation[Any]] = MappingProxyType({table})"
     return f'{opening}{operations}\n"""Every operation by its operationId."""\n'
 

@@ -50,7 +50,5 @@ async def on_loop(loop: asyncio.AbstractEventLoop, work: Callable[[], Coroutine[
         if done.done():
             break
     if not done.done() or done.cancelled():
-        if not loop.is_closed():
-            done.cancel()
-        raise LoopAway
+        raise LoopAway  # a blocked loop does it yet, when it comes to it
     return done.result()

@@ -88,8 +88,8 @@ class ApiFacts(msgspec.Struct, frozen=True, kw_only=True):
     rate_window_of_reports: RateWindow | None = None
 
 
-async def probe(ads: AdsClient, ad_account_id: str) -> ApiFacts:
-    """Find out how PATCH works, on the draft of a campaign with one ad set that is deleted again.
+async def probe(ads: AdsClient, ad_account_id: str) -> tuple[ApiFacts, bool]:
+    """Find out how PATCH works, on the draft of a campaign with one ad set, and whether that is deleted again.
 
     Raises:
         SpotifyAdsError: a call failed; a note says what became of the draft.
@@ -102,7 +102,7 @@ async def probe(ads: AdsClient, ad_account_id: str) -> ApiFacts:
     failure: BaseException | None = None
     try:
         draft = await asyncio.shield(making)
-        return await _probe_in(lenient, path, draft.id)
+        facts = await _probe_in(lenient, path, draft.id)
     except BaseException as error:
         failure = error
         raise
@@ -112,6 +112,7 @@ async def probe(ads: AdsClient, ad_account_id: str) -> ApiFacts:
             failure.add_note(left or "the draft of the probe was deleted again, or never made: nothing is left")
         elif left:
             logger.warning("%s", left)
+    return facts, not left
 
 
 async def _deleted(ads: AdsClient, path: Mapping[str, str], making: Awaitable[CampaignDraft]) -> str:

@@ -83,7 +83,7 @@ class SqliteFile:
             return result
 
     def _open(self) -> sqlite3.Connection:
-        """The connection; a new one where somebody deleted or replaced the file, or its log alone."""
+        """The connection; a new one where somebody deleted or replaced the file, its log or its locks."""
         if self._connection is not None and _identity(self.path) == self._identity:
             return self._connection
         self.close()
@@ -126,8 +126,8 @@ if hasattr(os, "register_at_fork"):
 
 
 def _identity(path: Path) -> list[tuple[int, int]]:
-    """Which file it is, and which log is beside it: without that one, two processes would write to a log each."""
+    """Which file it is, and which log and locks are beside it: two processes must not have a log or locks each."""
     with contextlib.suppress(FileNotFoundError):
-        there = [part.stat() for part in (path, Path(f"{path}-wal")) if part.exists()]
+        there = [part.stat() for part in (path, Path(f"{path}-wal"), Path(f"{path}-shm")) if part.exists()]
         return [(part.st_dev, part.st_ino) for part in there]
     return []

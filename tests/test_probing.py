@@ -54,7 +54,8 @@ async def test_a_draft_that_cannot_be_deleted_again_is_named(caplog: pytest.LogC
         AdsClient("token", base_url=server.base_url) as ads,
     ):
         server.add_fault("error", operation="deleteCampaignDraft", status=400)
-        assert (await probe(ads, server.ad_account_id)).objects == "merge"
+        facts, deleted = await probe(ads, server.ad_account_id)
+        assert (facts.objects, deleted) == ("merge", False)
         (draft,) = server.store.account(server.ad_account_id).campaign_drafts
         assert f"{draft['id']}, could not be deleted again" in caplog.text
         server.add_fault("denied", operation="updateAdSetDraft")
@@ -101,5 +102,5 @@ async def test_a_patch_that_does_nothing_tells_nothing_and_order_says_nothing(
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", answer)
     async with TestServer(app) as server, AdsClient("token", base_url=str(server.make_url("/ads/v3"))) as ads:
-        facts = await probe(ads, "1")
+        facts, _ = await probe(ads, "1")
     assert (facts.objects, facts.lists, facts.unknown_keys) == found

@@ -131,7 +131,7 @@ class Governor:
         """The same governor for calls to one API origin in one client's name."""
         key = (origin, client_id or self._client_id)
         if key not in self._scopes:
-            self._scopes[key] = Scope(self._adaptive, partial(self._flow, *key))
+            self._scopes.setdefault(key, Scope(self._adaptive, partial(self._flow, *key)))  # threads may come at once
         return self._scopes[key]
 
     def admit(
@@ -211,7 +211,7 @@ class Governor:
         identity = self._ip if limit.name == "ip" else client_id
         key = (limit.name, origin, identity)
         if key not in self._windows:
-            self._windows[key] = window = Window(
+            window = Window(
                 limit,
                 owner=_place(identity, origin),
                 key=f"{limit.name}|{limit.window:g}|{origin}|{identity}",
@@ -220,7 +220,8 @@ class Governor:
                 clock_resolution=self._clock_resolution,
                 shared=self.shared,
             )
-            self._scheduler.windows.append(window)
+            if self._windows.setdefault(key, window) is window:  # no other thread was faster
+                self._scheduler.windows.append(window)
         return self._windows[key]
 
 
@@ -240,7 +241,7 @@ class Scope:
         except (KeyError, TypeError):  # not seen yet, or a set that can change
             names = frozenset(limits)
             if names not in self._flows:
-                self._flows[names] = self._flow_of(names)
+                self._flows.setdefault(names, self._flow_of(names))
             flow = self._flows[names]
         return Admission(self._adaptive, flow, priority, max_wait)
 

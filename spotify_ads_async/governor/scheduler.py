@@ -7,7 +7,7 @@ import math
 import os
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.events import Listeners
@@ -47,6 +47,7 @@ class Scheduler:
         self.late_until = -math.inf
         self.loop: asyncio.AbstractEventLoop | None = None
         self.thread = 0
+        self._taking_over = threading.Lock()
         self._wakes_at, self._timer = math.inf, None
         _alive.add(self)
 
@@ -85,19 +86,23 @@ class Scheduler:
 
     def drop_hopeless(self, window: Window, now: float) -> None:
         """A pause came: refuse at once those who will not get through it in time."""
-        for request in [one for flow in self.queue.flows_for(window) for one in flow.everybody()]:
-            if window.asked_until - now > self.longest_pause:
+        waiting = [one for flow in self.queue.flows_for(window) for one in flow.everybody()]
+        if window.asked_until - now > self.longest_pause:
+            for request in waiting:
                 self._refuse(request, pause_too_long(window, now))
-            elif request.expires_at < window.paused_until:
-                self._refuse_wait(request, window.paused_until - now, window)
+        else:
+            self._refuse_waits([request for request in waiting if request.expires_at < window.paused_until], now)
 
-    def refuse_if_hopeless(self, request: PendingRequest) -> None:
-        """Refuse a request whose wait, as it can now be foretold, is longer than it allows."""
-        if request.expires_at < math.inf and not request.future.done():
-            now = self.clock()
-            predicted, binding = predicted_wait(request, self.queue, now)
-            if now + predicted > request.expires_at:
-                self._refuse_wait(request, predicted, binding)
+    def refuse_hopeless(self, requests: Sequence[PendingRequest]) -> None:
+        """Refuse those whose wait, as it can now be foretold, is longer than they allow: who came last is first."""
+        now, hopeless = self.clock(), list[PendingRequest]()
+        for request in reversed(requests):
+            if request.expires_at == math.inf or request.future.done():
+                continue
+            if now + predicted_wait(request, self.queue, now)[0] > request.expires_at:
+                self.queue.leave(request)  # nobody who came before waits for it
+                hopeless.append(request)
+        self._refuse_waits(hopeless, now)
 
     def refuse_everybody(self, error: Callable[[], Exception]) -> None:
         """Nobody who waits now can leave: each of them gets an error of its own."""
@@ -115,6 +120,7 @@ class Scheduler:
     def begin_anew(self) -> None:
         """This process is a fork: nobody waits here, and what is under way is the parent's."""
         self._timer = None  # it is the parent's loop's
+        self._taking_over = threading.Lock()  # another thread of the parent may have held it
         self._belong_to(None)
         self.forked_at_departure = self.departures
         counted_by = self.clock() + self.counted_within
@@ -131,7 +137,9 @@ class Scheduler:
         """Whoever comes now waits on this loop."""
         if self.closed:
             raise ConfigurationError("the governor is closed: nothing leaves through it any more")
-        if loop is not self.loop:
+        if loop is self.loop:
+            return
+        with self._taking_over:  # two threads' loops may come at once
             if self.loop is not None and self.loop.is_running():
                 raise ConfigurationError(
                     "a governor belongs to one event loop at a time, and another thread's loop is running with it: "
@@ -163,7 +171,7 @@ class Scheduler:
         if request.future.done():
             return request
         if self.on_starved is None:
-            self.refuse_if_hopeless(request)
+            self.refuse_hopeless([request])
         elif (problem := self.on_starved(request)) is not None:  # else the store will tell how long it takes
             self._refuse(request, problem)
         if not request.future.done():
@@ -210,6 +218,14 @@ class Scheduler:
         if self._timer is not None:
             self._timer.cancel()
         self._wakes_at, self._timer = math.inf, None
+
+    def _refuse_waits(self, requests: Sequence[PendingRequest], now: float) -> None:
+        """Refuse all of these, each with the wait of one who would come now that they are gone."""
+        for request in requests:
+            self.queue.leave(request)
+        for request in requests:
+            self.queue.join(request)
+            self._refuse_wait(request, *predicted_wait(request, self.queue, now))
 
     def _refuse_wait(self, request: PendingRequest, predicted: float, window: Window) -> None:
         if self.listeners and not request.future.done():

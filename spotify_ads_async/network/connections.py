@@ -15,16 +15,16 @@ import os
 import select
 import socket
 import ssl
+import threading
 import time
 import weakref
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from threading import get_ident
-from types import CoroutineType
 from typing import Any, NamedTuple, cast
 
 import aiohttp
 import anyio
+import msgspec
 from aiohttp import hdrs
 from aiohttp.abc import ResolveResult
 from aiohttp.client_proto import ResponseHandler
@@ -129,9 +129,7 @@ class _Connector(aiohttp.TCPConnector):
         with contextlib.suppress(StopIteration, RuntimeError):
             self._resolver.close().__await__().__next__()
 
-    def _get(
-        self, key: ConnectionKey, traces: list[Trace]
-    ) -> CoroutineType[Any, Any, aiohttp.connector.Connection | None]:
+    async def _get(self, key: ConnectionKey, traces: list[Trace]) -> aiohttp.connector.Connection | None:
         # Aiohttp's clock of idleness stands still while the machine sleeps. A set clock costs new connections.
         now = time.monotonic()
         before, self._clocks_apart = self._clocks_apart, time.time() - now
@@ -141,13 +139,9 @@ class _Connector(aiohttp.TCPConnector):
             self._conns.clear()
         idle = self._conns.get(key)
         # The first is the longest idle.
-        if idle and now - idle[0][1] < _JUST_USED_SECONDS:
-            return super()._get(key, traces)
-        return self._get_alive(key, traces)
-
-    async def _get_alive(self, key: ConnectionKey, traces: list[Trace]) -> aiohttp.connector.Connection | None:
+        just_used = bool(idle) and now - idle[0][1] < _JUST_USED_SECONDS
         while (connection := await super()._get(key, traces)) is not None:
-            if connection.transport is None or not _has_news(connection.transport):
+            if just_used or connection.transport is None or not _has_news(connection.transport):
                 return connection
             connection.close()
         return None
@@ -219,26 +213,27 @@ class TimeLimits:
             self.ring_at(min(self.ends_at.values()))
 
 
-class TimeLimit:
+class TimeLimit(msgspec.Struct):
     """Ends its block with :class:`TimeoutError` after so many seconds, as :func:`asyncio.timeout` does."""
 
-    __slots__ = ("_cancelling", "_limits", "_seconds", "_task")
-
-    def __init__(self, limits: TimeLimits, seconds: float) -> None:
-        self._limits, self._seconds = limits, seconds
+    limits: TimeLimits
+    seconds: float
+    cancelling: int = 0
+    task: asyncio.Task[Any] | None = None
 
     def __enter__(self) -> None:
-        limits = self._limits
-        self._task = task = cast("asyncio.Task[Any]", asyncio.current_task(limits.loop))
-        self._cancelling = task.cancelling()
-        limits.ends_at[task] = at = limits.loop.time() + self._seconds
+        limits = self.limits
+        self.task = task = cast("asyncio.Task[Any]", asyncio.current_task(limits.loop))
+        self.cancelling = task.cancelling()
+        limits.ends_at[task] = at = limits.loop.time() + self.seconds
         if at < limits.rings_at:
             limits.ring_at(at)
 
     def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, _: object) -> None:
-        if self._limits.ends_at.pop(self._task, None) is None:
+        task = cast("asyncio.Task[Any]", self.task)
+        if self.limits.ends_at.pop(task, None) is None:
             # It was cancelled here; somebody else may have cancelled it too.
-            others = self._task.uncancel() > self._cancelling
+            others = task.uncancel() > self.cancelling
             if kind is asyncio.CancelledError and not others:
                 raise TimeoutError from problem
 
@@ -278,6 +273,7 @@ class Connections:
         self._process = os.getpid()
         self._closed = False
         self._pool: Pool | None = None
+        self._opening = threading.Lock()
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self.slots = anyio.Semaphore(options.connections, fast_acquire=True)
         """One for each request that may be under way at once."""
@@ -292,11 +288,15 @@ class Connections:
         """
         pool = self._pool
         # A thread runs one loop at a time. To ask for the running loop asks the system for the process each time.
-        if pool is not None and pool.thread == get_ident() and pool.loop.is_running():
+        if pool is not None and pool.thread == threading.get_ident() and pool.loop.is_running():
             return pool
         return self._opened()
 
     def _opened(self) -> Pool:
+        with self._opening:  # two threads' loops may come at once
+            return self._taken_over()
+
+    def _taken_over(self) -> Pool:
         if self._closed:
             raise ConfigurationError("the client is closed: make a new one, or keep `async with` open around its calls")
         if self._pool is not None and self._pool.loop is asyncio.get_running_loop():
@@ -323,7 +323,7 @@ class Connections:
                 f"no connection can be opened: {reason}; look at the limits of threads, memory and open files (ulimit)"
             ) from problem
         loop, lifetime = asyncio.get_running_loop(), _until_closed(http)
-        self._pool = pool = Pool(loop, get_ident(), http, TimeLimits(loop), lifetime)
+        self._pool = pool = Pool(loop, threading.get_ident(), http, TimeLimits(loop), lifetime)
         with contextlib.suppress(StopIteration):
             # The first step waits for nothing. With it the loop knows the generator, and closes it at its end.
             lifetime.__anext__().__await__().send(None)
@@ -360,6 +360,7 @@ class Connections:
 
     def forget_parent(self) -> None:
         """In a child, right after a fork: let go of the parent's connections without a word to anybody."""
+        self._opening = threading.Lock()  # another thread of the parent may have held it
         if self._pool is None:
             return
         # Ending them would tell the other side, and the parent's loop, which has them in its poll.

@@ -223,6 +223,18 @@ async def test_a_row_that_does_not_go_keeps_nothing_else_of_its_campaign_back(wo
     assert list(world.account.campaign_drafts) == []
 
 
+async def test_a_row_that_is_live_already_keeps_nothing_else_of_its_campaign_back(world: World) -> None:
+    plan = await world.plan(world.names(COUNT))
+    await world.apply(plan, DRAFT)
+    first, kind, sets = rows_of(plan)[0], DRAFT_KINDS["ad sets"], world.account.ad_sets
+    path = {"ad_account_id": world.server.ad_account_id, kind.draft_path: first.entity_id}
+    await world.ads.call(kind.delete, path=path)
+    sets.put({**sets.get(first.entity_id), "name": first.after["name"]})
+    await world.resume(plan, PUBLISH)
+    assert outcomes_of(plan) == {"done": COUNT}
+    assert list(world.account.campaign_drafts) == []
+
+
 async def test_a_version_conflict_at_the_server_is_no_failure_for_good(world: World) -> None:
     plan = await world.plan(world.names(1))
     await world.apply(plan, DRAFT)
@@ -411,3 +423,17 @@ async def test_edits_since_staging_are_held_and_come_back_with_undo(world: World
     assert outcomes_of(undo) == {"done": 2}
     assert [table.get(one["id"])["name"] for one in (first, second)] == [first["name"], "Theirs"]
     assert table.get(first["id"])[field] == value
+
+
+async def test_a_budget_that_is_published_over_another_is_done_and_comes_back(world: World) -> None:
+    ad_set = next(iter(world.account.ad_sets))
+    rows = [[ad_set["id"], str(ad_set["budget"]["micro_amount"] + 5_000_000)]]
+    plan = await world.plan(world.write("one.csv", ["ad_set_id", "budget.micro_amount"], rows))
+    await world.apply(plan, DRAFT)
+    theirs = {**ad_set["budget"], "micro_amount": ad_set["budget"]["micro_amount"] + 1_000_000}
+    world.account.ad_sets.put({**ad_set, "budget": theirs})
+    await world.resume(plan, msgspec.structs.replace(PUBLISH, force=True))
+    assert [(row.outcome, row.reason) for row in rows_of(plan)] == [(bulk.RowOutcome.DONE, "")]
+    await bulk.plan_undo(world.ads, plan, world.folder / "undo")
+    await world.apply(world.folder / "undo")
+    assert world.account.ad_sets.get(ad_set["id"])["budget"] == theirs

@@ -15,7 +15,7 @@ from spotify_ads_async.bulk.plan.cells import to_cell
 from spotify_ads_async.bulk.plan.state import leaf, writable_state
 from spotify_ads_async.money import format_micros
 
-from .conftest import QUICK, Json, MakeWorld, World, outcomes_of, rows_of
+from .conftest import QUICK, Json, MakeWorld, World, check_totals, outcomes_of, rows_of
 
 NOWHERE = "00000000-0000-4000-8000-000000000000"
 
@@ -186,6 +186,18 @@ async def test_a_selection_and_settings(world: World) -> None:
     assert totals.budget_before == {"DAILY": before}
     assert totals.budget_after == {"DAILY": before * 11 // 10}
     assert totals.fields == {"budget": len(wanted), "name": len(wanted)}
+
+
+async def test_what_stays_off_by_its_status_counts_no_whole_budget(world: World) -> None:
+    paused = world.ad_sets[0]
+    paused.update(status="PAUSED", delivery="OFF", budget={"micro_amount": 20_000_000, "type": "DAILY"})
+    row = [paused["id"], "ON", "25.00"]
+    changes = world.write("changes.csv", ["ad_set_id", "delivery", "budget.amount"], [row])
+    plan = world.folder / "changes.plan"
+    totals = await bulk.plan_changes(world.ads, world.server.ad_account_id, changes, plan)
+    assert totals is not None
+    assert (totals.planned, totals.budget_growth) == (1, 5_000_000)
+    check_totals(plan, totals)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sqlite3
 import time
 import uuid
@@ -755,6 +756,23 @@ async def test_two_plans_of_one_file_at_once_make_nothing_twice(world: World) ->
     with pytest.raises(bulk.WrongPlan, match="somebody made campaign Autumn"):
         await run(world, third, looked_at=time.monotonic())
     assert len(list(world.account.campaign_drafts)) == 1
+
+
+async def test_names_are_looked_at_again_after_a_run_that_was_killed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(world.folder))
+    path = book(world.folder / "book.xlsx", campaigns=[{"name": "Autumn", "objective": "reach"}])
+    first, second = [await world.plan(path, f"{number}.plan") for number in range(2)]
+    async with bulk.apply_workbook(world.ads, first, bulk.Options()) as working:
+        (lock,) = world.folder.glob("*/new-*.lock")
+        of_killed = lock.read_bytes()
+        lock.unlink()  # as whoever tidies up may
+        assert [row.outcome async for row in working] == [bulk.RowOutcome.STAGED]
+    lock.write_bytes(of_killed)
+    os.utime(lock, (0, 0))
+    with pytest.raises(bulk.WrongPlan, match="somebody made campaign Autumn"):
+        await run(world, second, looked_at=time.monotonic())
 
 
 async def test_a_run_that_is_left_early_goes_on_later(world: World) -> None:

@@ -137,3 +137,14 @@ async def test_a_draft_needs_a_parent_that_is_there(api: Api, kind: str, parent:
     draft = await api.expect(200, "POST", f"{api.account}/drafts/{path}", json={parent: live["id"], "name": "Child"})
     assert draft[parent] == live["id"]
     await api.get(f"{api.account}/drafts/{kind}/{live['id']}")
+
+
+async def test_a_draft_of_a_reserved_campaign_leaves_out_what_drafts_cannot_say(api: Api) -> None:
+    body = {"name": "Reserved", "objective": "REACH", "ad_product": "CONTENT"}
+    campaign = await api.expect(200, "POST", f"{api.account}/campaigns", json=body)
+    path = f"{api.account}/drafts/campaigns/{campaign['id']}"
+    draft = await api.expect(200, "POST", f"{api.account}/campaigns/{campaign['id']}/drafts")
+    assert "ad_product" not in draft
+    asked = {"action": "PUBLISH", "draft_hierarchy_version": draft["draft_hierarchy_version"]}
+    published = await api.expect(200, "POST", path, json=asked)
+    assert published["campaign"]["ad_product"] == "CONTENT"

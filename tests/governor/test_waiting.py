@@ -284,15 +284,18 @@ async def test_a_pause_refuses_those_who_will_not_get_through_it(loop: VirtualTi
     for admission in held:
         await admission.__aenter__()
     short = asyncio.create_task(send(governor, ("client_id",), max_wait=10.5))
-    patient = asyncio.create_task(send(governor, ("client_id",)))
+    patient = [asyncio.create_task(send(governor, ("client_id",))) for _ in range(55)]
     await asyncio.sleep(0.0)
     for admission in held:
         admission.answered(status=429, headers={"Retry-After": "40"})
-    with pytest.raises(QuotaTimeout):
+    with pytest.raises(QuotaTimeout) as refusal:
         await short
     assert loop.time() == 0.0
-    await patient
+    await patient[0]
     assert loop.time() >= 40.0
+    await asyncio.gather(*patient)
+    await send(governor, ("client_id",))
+    assert loop.time() == pytest.approx(refusal.value.predicted_wait, abs=1.5), "nobody else is told a shorter wait"
 
 
 @virtual

@@ -28,7 +28,8 @@ from support.calls import client
 from support.raw_server import RawServer
 from support.server_thread import server_in_a_thread
 
-from spotify_ads_async import AdsClient, ConfigurationError, ConnectionFailed, Governor, Limit
+from spotify_ads_async import AdsClient, ConfigurationError, ConnectionFailed, Governor, Limit, QuotaTimeout
+from spotify_ads_async.governor.admission import Admission
 from spotify_ads_async.loops import LoopAway, on_loop
 
 
@@ -219,6 +220,22 @@ def test_another_thread_closes_what_others_wait_for() -> None:
             await waiting
 
     asyncio.run(use(), debug=True)
+
+
+async def test_two_threads_that_use_a_governor_first_at_once_share_its_window() -> None:
+    other: list[Admission] = []
+
+    def clock() -> float:
+        if armed:
+            armed.clear()
+            other.append(governor.admit({"ip"}, max_wait=0.0))  # as another thread may, while the window is made
+        return time.monotonic()
+
+    governor = Governor([Limit("ip", requests=1, window=1000.0)], clock=clock)
+    armed = ["once"]
+    async with governor.admit({"ip"}):
+        with pytest.raises(QuotaTimeout):
+            await other[0].enter()
 
 
 def test_a_client_that_is_forgotten_closes_with_its_loop(server: RawServer) -> None:

@@ -89,7 +89,9 @@ def parse_cell(column: Column, text: str, *, clear: str = CLEAR, currency: str =
     Raises:
         CellError: the text is no value of the column.
     """
-    text = text.strip() if column.kind is not Kind.TEXT else text
+    if column.kind is Kind.TEXT:
+        return _cleared(column) if text == clear else _typed(column, unguarded(text))
+    text = text.strip()
     if text == clear:
         return _cleared(column)
     if column.takes_object and text != "null" and not text.startswith("{"):
@@ -97,8 +99,6 @@ def parse_cell(column: Column, text: str, *, clear: str = CLEAR, currency: str =
             f"{_short(text)} is no object in JSON, and {column.name} is one: its parts have columns of their own,"
             f" such as {column.name}.{'amount' if column.name == 'budget' else 'NAME'}"
         )
-    if column.kind is Kind.TEXT:
-        return _typed(column, unguarded(text))
     if column.kind is Kind.JSON:
         return _typed(column, _json(text))
     return _plain_value(column, text, currency)

@@ -62,7 +62,7 @@ class Column:
         inner: the names below it.
         parent: the field that this one is a part of, or nothing.
         takes_object: whether its values are objects, and so JSON.
-        may_hold_money: whether an amount of money may stand in its values.
+        is_money: whether its values are amounts of money.
     """
 
     def __init__(self, name: str, kind: Kind, of: Any, *, nullable: bool = False, writes: str = "") -> None:  # noqa: ANN401 - any type
@@ -75,7 +75,7 @@ class Column:
         self.field, *inner = self.path
         self.inner = tuple(inner)
         self.parent = name.rpartition(".")[0]
-        self.may_hold_money = kind in {Kind.AMOUNT, Kind.MONEY, Kind.JSON}
+        self.is_money = kind in {Kind.AMOUNT, Kind.MONEY}
         self.takes_object = isinstance(bare := unannotated(of), type) and issubclass(bare, msgspec.Struct)
 
 

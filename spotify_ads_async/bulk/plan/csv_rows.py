@@ -45,10 +45,10 @@ class CsvRows:
     def write_all(self, rows: Sequence[Sequence[str]]) -> None:
         """Write rows; those that need no quotation marks, as most do, are joined as they are."""
         lines = [",".join(row) for row in rows]
-        text = "\n".join(lines)
-        marks = '"' in text or "\r" in text or text.count("\n") >= len(rows)
+        text = "".join([f"{line}\n" for line in lines])
+        marks = '"' in text or "\r" in text or text.count("\n") > len(rows)
         if all(lines) and not marks and text.count(",") == sum(map(len, rows)) - len(rows):
-            self._stream.write(f"{text}\n" if lines else "")
+            self._stream.write(text)
         elif len(rows) > 1:
             for row in rows:
                 self.write_all([row])

@@ -52,6 +52,7 @@ __all__ = [
 ]
 
 _OFF = "OFF"
+_NESTED = frozenset({dict, list})
 _UNSET: Any = msgspec.UNSET
 
 
@@ -167,7 +168,10 @@ def _changed(entity: Entity, state: State, values: Mapping[str, Cell]) -> _Chang
         if whole is not None and field not in after:
             before[field] = after[field] = sendable(whole, shape, field)
         after[field] = _with(after.get(field), inner, wanted) if inner else wanted
-        if column.may_hold_money:
+        if column.is_money:
+            if type(wanted) is int:
+                amounts.append(Amount(column.writes, present if type(present) is int else None, wanted))
+        elif wanted.__class__ in _NESTED:
             amounts += changed_amounts(present, wanted, column.writes)
         if type(wanted) is dict:
             old = cast("dict[str, Any]", present) if isinstance(present, dict) else {}

@@ -249,16 +249,17 @@ class TableReader:
             return CURRENCY, _of_text(self._reader.check_currency)
         if column is None:
             return "", _unclear
-        zone = header.zone or self._reading.zone
+        zone, is_text = header.zone or self._reading.zone, column.kind is Kind.TEXT
 
         def read(cell: CellValue) -> Cell:
             text = trimmed(cell) if isinstance(cell, str) else cell
             if text == "":
                 raise CellError("is blank")
-            return self._reader.value_of(column, cell_text(column, text, zone=zone))
+            known = text if is_text and isinstance(text, str) else cell_text(column, text, zone=zone)
+            return self._reader.value_of(column, known)
 
         # Files say the same again and again, but for names; what is read of JSON may be changed.
-        repeats = column.kind is not Kind.TEXT and column.kind is not Kind.JSON
+        repeats = not is_text and column.kind is not Kind.JSON
         return column.name, functools.lru_cache(_REMEMBERED, typed=True)(read) if repeats else read
 
     def _plain_row(self, row: Row) -> Change | None:
@@ -270,8 +271,7 @@ class TableReader:
                     values[name] = read(cell)
         except CellError:
             return None
-        entity_id = values.pop(self.entity.id_column, None)
-        values.pop(CURRENCY, None)
+        entity_id, _ = values.pop(self.entity.id_column, None), values.pop(CURRENCY, None)
         if entity_id is None or len(row.cells) > len(self._plain_readers):
             return None
         if self._may_contradict and contradiction(self.entity, tuple(values)):

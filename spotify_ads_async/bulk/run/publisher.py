@@ -29,6 +29,7 @@ from spotify_ads_async.models import DraftValidationError
 __all__ = ["Publisher", "errors_by_row"]
 
 _UNFINISHED = frozenset({StepState.WAITING, StepState.SENT, StepState.UNKNOWN})
+_AS_WANTED = frozenset({StepState.STAGED, StepState.DONE})
 _DRAFTED = frozenset({StepState.STAGED, StepState.SENT, StepState.UNKNOWN})
 
 
@@ -111,15 +112,15 @@ class Publisher:
         """Publish every campaign that is valid and of which no row failed."""
 
         async def publish(campaign: DraftCampaign) -> None:
-            if self._control.stopping.is_set():
-                return
             rows = await self._staged.rows(campaign)
             staged = [row for row in rows if row.step.state is StepState.STAGED]
-            if len(staged) < len(rows):
+            if not staged or self._control.stopping.is_set():
+                return
+            if any(row.step.state not in _AS_WANTED for row in rows):
                 reason = "staged and valid, but not published: another row of its campaign failed"
                 await self._staged.conclude(campaign, CampaignState.VALID, _all(staged, reason), tell, campaign.version)
             else:
-                await self._publish(campaign, rows, tell)
+                await self._publish(campaign, staged, tell)
 
         campaigns = await self._staged.in_state(CampaignState.VALID)
         # The first goes alone: what publishing makes of live entities is looked at before the second.

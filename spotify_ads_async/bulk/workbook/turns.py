@@ -19,13 +19,15 @@ from spotify_ads_async.locks import close_locked, open_locked
 
 __all__ = ["turn"]
 
+_ENDED = b"ended"
+
 
 @contextlib.contextmanager
 def turn(header: WorkbookHeader, items: Iterable[NewItem], plan: Path) -> Generator[bool]:
     """Keep other runs of this user on this machine from making things of the same names meanwhile. Blocks.
 
     Yields:
-        Whether such a run ended after the plan was made, so that the names have to be looked at again.
+        Whether such a run ended after the plan was made, or was killed, so that names have to be looked at again.
 
     Raises:
         WrongPlan: such a run is under way.
@@ -45,13 +47,20 @@ def turn(header: WorkbookHeader, items: Iterable[NewItem], plan: Path) -> Genera
             " made; then plan the file again, which says what is there"
         )
     try:
-        later = os.fstat(file).st_size and os.fstat(file).st_mtime >= _planned_at(header)
-        os.truncate(file, 0)
-        os.write(file, f"process {os.getpid()} with {plan.absolute()}".encode())
-        yield bool(later)
+        last = os.read(file, len(_ENDED))
+        was_killed = last not in {b"", _ENDED}
+        ended_later = last == _ENDED and os.fstat(file).st_mtime >= _planned_at(header)
+        _write(file, f"process {os.getpid()} with {plan.absolute()}".encode())
+        yield was_killed or ended_later
     finally:
-        os.utime(path)
+        _write(file, _ENDED)
         close_locked(file)
+
+
+def _write(file: int, text: bytes) -> None:
+    with contextlib.suppress(OSError):  # on a full disk the lock holds all the same
+        os.truncate(file, 0)
+        os.write(file, text)
 
 
 def _planned_at(header: WorkbookHeader) -> float:

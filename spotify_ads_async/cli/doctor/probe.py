@@ -44,7 +44,7 @@ async def probe_api(ad_account: str, *, yes: bool) -> int:
         return DONE
     settings = await environment()
     async with connected(settings) as ads:
-        facts = await probe(ads, ad_account)
+        facts, deleted = await probe(ads, ad_account)
     facts = await _with_headers(settings, facts, ad_account)
     file = facts_file()
     try:
@@ -58,7 +58,7 @@ async def probe_api(ad_account: str, *, yes: bool) -> int:
         f"written to {file}: bulk changes go by it; please send it with a bug report, for the next release to learn"
         " from"
     )
-    return DONE
+    return DONE if deleted else FAILED
 
 
 async def _with_headers(settings: Settings, facts: ApiFacts, ad_account: str) -> ApiFacts:

@@ -36,7 +36,7 @@ from spotify_ads_async.errors import (
 )
 from spotify_ads_async.governor import Governor
 from spotify_ads_async.models import ReportEntityType, ReportFieldType, ReportGranularity
-from spotify_ads_async.network.problems import explained_proxy_error, what_to_do_about
+from spotify_ads_async.network.problems import explained_connection_error, explained_proxy_error, what_to_do_about
 from spotify_ads_async.network.ratelimit_headers import http_date, rate_headers
 from spotify_ads_async.operation import Operation
 from spotify_ads_async.operations import GET_BUSINESSES
@@ -241,7 +241,7 @@ async def call_by_hand(
                 admission.answered(status=answer.status, headers=answer.headers)
                 return answer.status, answer.headers, wire.masked(await answer.content.read(_LARGEST_BODY), token)
     except (aiohttp.ClientError, TimeoutError) as problem:
-        reason = type(problem).__name__
+        reason = explained_connection_error(problem, None)
     raise ConnectionFailed(f"the API broke off: {reason}", operation=operation.id)
 
 
@@ -342,7 +342,7 @@ async def check_api(examination: Examination) -> AsyncIterator[Finding]:
     if not changes:
         yield Finding.ok("API", f"{settings.api_document} is as this version knows it")
         return
-    lines = [line.strip() for line in render_changes(changes)]
+    lines = [" ".join(line.split()) for line in render_changes(changes) if line.startswith(" ")]
     many = f"{len(changes)} changes" if len(changes) > 1 else "one change"
     text = f"{many} since this version was made: " + "; ".join(
         [*lines[:_MOST_CHANGES], *(["…"] if lines[_MOST_CHANGES:] else [])]

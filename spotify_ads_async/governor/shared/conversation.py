@@ -76,7 +76,7 @@ class Conversation:
 
     def keep_asking(self) -> None:
         """The store must go on hearing of this process while what it has out matters."""
-        self._matters_until = self.now() + self._matters_for
+        self._matters_until = max(self.now(), self._scheduler.late_until) + self._matters_for
 
     def ask(self, request: PendingRequest) -> bool:
         """A request has to wait. Answers whether the store is to be asked at once."""
@@ -181,7 +181,8 @@ class Conversation:
                 waiting=window.waiting,
                 bulk=window.waiting_bulk,
                 interactive=window.wanted(now),
-                withheld=max(window.held_back, window.foreign.expected(max(now, window.paused_until))),
+                usable=window.limit.requests
+                - max(window.held_back, window.foreign.expected(max(now, window.paused_until))),
             ),
             epoch=window.outlook.epoch if matters else "",
             late=_microseconds(max(0.0, window.settled[-1] - now)) if window.settled else 0,
@@ -213,8 +214,9 @@ class Conversation:
             heard.epoch = _NO_EPOCH if jumped else heard.epoch
             self._hear(window, heard, now)
         for grants, numbers in said.told:
-            for number in numbers:
-                grants.over.pop(number, None)
+            for number, end in numbers.items():
+                if grants.over.get(number) is end:  # else it ended while the message was under way
+                    del grants.over[number]
         good_for = -math.inf if jumped else self.lease / 2
         use_by, awake_by = said.asked_at + good_for, said.awake_at + good_for
         for (grants, claim), delays in zip(said.claims, reply.grants, strict=True):
@@ -227,8 +229,7 @@ class Conversation:
             grants.ask_at = min(grants.ask_at, max(now + self._poll, opens_at - self._horizon()))
         self._scheduler.serve()
         doubts, self._doubts = self._doubts, []
-        for request in doubts:
-            self._scheduler.refuse_if_hopeless(request)
+        self._scheduler.refuse_hopeless(doubts)
 
     def _clock_jumped(self, time: int, said: Message) -> bool:
         """Whether the store's clock is further ahead of both of ours than any reply before allowed: it was set."""

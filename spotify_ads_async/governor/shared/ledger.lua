@@ -93,17 +93,16 @@ end
 -- How much this process may have: what it lacks of an even part, and what those who are short do not lack of theirs.
 local function share(window)
   local report, state, at, mine = window.report, window.state, window.now, message.owner
-  local withheld, wanted, bulk, others = report.owner.withheld, 0, 0, {}
+  local capacity, wanted, bulk, others, back = report.owner.usable, 0, 0, {}, {}
   window.active, window.opens = 1, math.max(at, state.closed, state.paused)
   for name, owner in pairs(state.owners) do
-    withheld, wanted = math.max(withheld, owner.withheld), wanted + owner.interactive
+    capacity, wanted = math.min(capacity, owner.usable), wanted + owner.interactive
     if owner.heard + lease / 2 > at then
       bulk = bulk + owner.bulk
       if owner.short and name ~= mine then others[name], window.active = owner, window.active + 1 end
     end
   end
   if bulk == 0 then state.overtaken = 0 end
-  local capacity, back = report.capacity - withheld, {}
   window.free, window.soon = capacity - redis.call('ZCARD', window.tokens), {}
   local soon = redis.call('ZRANGEBYSCORE', window.tokens, '-inf', text(at + message.horizon), 'WITHSCORES')
   for i = 1, #soon, 2 do

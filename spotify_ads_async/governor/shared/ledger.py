@@ -87,7 +87,7 @@ class _Window:
         others = {name: owner for name, owner in lately.items() if name != mine and owner.short}
         if not any(owner.bulk for owner in lately.values()):
             state.overtaken = 0
-        capacity = report.capacity - max([report.owner.withheld, *(owner.withheld for owner in owners.values())])
+        capacity = min([report.owner.usable, *(owner.usable for owner in owners.values())])
         self.active = 1 + len(others)
         self.opens = max(at, state.closed, state.paused)
         self.free = capacity - len(state.tokens)

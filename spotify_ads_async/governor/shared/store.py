@@ -27,9 +27,9 @@ _SCHEME = re.compile(r"(?i)(?P<file>sqlite)|(redis|valkey)s?(\+sentinel|\+cluste
 class Owner(msgspec.Struct, kw_only=True):
     """What a process says of itself, and the store keeps: tokens out, those without an answer, requests in its queue.
 
-    ``bulk`` of the requests are bulk ones. It wants ``interactive`` tokens for interactive requests and leaves
-    ``withheld`` ones to other programs. The store adds when it was ``heard`` of, and whether it is ``short`` of tokens:
-    at its last claim there were too few.
+    ``bulk`` of the requests are bulk ones. It wants ``interactive`` tokens for interactive requests. All processes
+    together may use ``usable`` ones: its limit, less what it leaves to other programs. The store adds when it was
+    ``heard`` of, and whether it is ``short`` of tokens: at its last claim there were too few.
     """
 
     label: str = ""
@@ -38,7 +38,7 @@ class Owner(msgspec.Struct, kw_only=True):
     waiting: int = 0
     bulk: int = 0
     interactive: int = 0
-    withheld: int = 0
+    usable: int = 0
     heard: int = 0
     short: bool = False
 

@@ -47,7 +47,9 @@ class Process:
                 cycle=cycle,
                 epoch=epoch if matters else "",
                 late=max(0, self.counted_by - now),
-                owner=Owner(label=self.name, held=len(self.granted) + len(self.under_way) + len(self.settled)),
+                owner=Owner(
+                    label=self.name, usable=capacity, held=len(self.granted) + len(self.under_way) + len(self.settled)
+                ),
                 tokens=[
                     *((number, max(0, at + cycle - now)) for number, at in self.settled.items()),
                     *self.unused.items(),

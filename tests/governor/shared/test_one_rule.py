@@ -55,7 +55,7 @@ class Process:
                     waiting=rng.randint(7, 30),
                     bulk=rng.choice((0, 0, 7)),
                     interactive=rng.choice((0, 1, 3)),
-                    withheld=rng.choice((0, 0, 1, 15)),
+                    usable=CAPACITIES[window] - rng.choice((0, 0, 1, 15)),
                 ),
                 tokens=[
                     *((number, max(0, CYCLES[window] + by)) for number, by in settled),

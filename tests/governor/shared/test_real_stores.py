@@ -22,6 +22,7 @@ from support.virtual_store import fullest, held, returning
 from spotify_ads_async import ConfigurationError, StoreUnavailable
 from spotify_ads_async.governor import Governor, Limit
 from spotify_ads_async.governor.shared import open_store
+from spotify_ads_async.sqlite_file import SqliteFile
 
 WINDOW = 1.0
 LIMITS = [Limit("client_id", requests=60, window=3 * WINDOW), Limit("ip", requests=20, window=WINDOW)]
@@ -132,6 +133,16 @@ async def test_a_deleted_file_makes_everybody_wait_one_window(tmp_path: Path, de
         await spend(witness, 1, arrivals)
         await spend(other, 19, arrivals)
     assert fullest(arrivals, WINDOW) <= 20
+
+
+@pytest.mark.parametrize("deleted", ["*-wal", "*-shm"])
+async def test_a_file_whose_log_or_locks_were_deleted_is_opened_anew(tmp_path: Path, deleted: str) -> None:
+    file = SqliteFile(tmp_path / "quota.db", lambda new: new.execute("CREATE TABLE IF NOT EXISTS kept (key TEXT)"))
+    first = await file.run(lambda connection: connection)
+    assert await file.run(lambda connection: connection) is first
+    delete_in(tmp_path, deleted)
+    assert await file.run(lambda connection: connection) is not first, "another process would have new ones"
+    await file.aclose()
 
 
 @pytest.mark.parametrize("url", ["sqlite:////dev/null/quota.db"])

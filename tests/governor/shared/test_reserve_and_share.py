@@ -10,9 +10,11 @@ from spotify_ads_async.governor.shared.ledger import Surroundings, exchange
 from spotify_ads_async.governor.shared.store import Claim, Exchange, Owner, State, WindowReport
 
 
-def _claimed(kept: dict[str, State], owner: str, count: int, *, held: int, wanted: int, bulk: bool) -> int:
-    told = Owner(label=owner, held=held, waiting=count, bulk=count * bulk, interactive=wanted)
-    window = WindowReport(key="ip|10||here", capacity=100, cycle=10_000_000, owner=told)
+def _claimed(
+    kept: dict[str, State], owner: str, count: int, *, held: int, wanted: int, bulk: bool, limit: int = 100
+) -> int:
+    told = Owner(label=owner, usable=limit, held=held, waiting=count, bulk=count * bulk, interactive=wanted)
+    window = WindowReport(key="ip|10||here", capacity=limit, cycle=10_000_000, owner=told)
     claims = [Claim([0], held + 1, count, bulk)]
     message = Exchange(owner=owner, lease=6_000_000, horizon=0, windows=[window], claims=claims)
     return len(exchange(kept, message, Surroundings(1_000_000_000, "run")).grants[0])
@@ -23,6 +25,12 @@ def test_what_the_reserve_keeps_from_bulk_is_kept_from_nobody_else() -> None:
     assert _claimed(kept, "calls", 60, held=0, wanted=40, bulk=False) == 60
     assert _claimed(kept, "bulk", 30, held=0, wanted=0, bulk=True) == 15, "the rest is the reserve"
     assert _claimed(kept, "calls", 30, held=60, wanted=40, bulk=False) == 25, "and all of it can be used"
+
+
+def test_the_smallest_limit_that_is_kept_counts_for_all() -> None:
+    kept: dict[str, State] = {}
+    assert _claimed(kept, "cautious", 60, held=0, wanted=0, bulk=False, limit=30) == 30
+    assert _claimed(kept, "bold", 60, held=0, wanted=0, bulk=False) == 0
 
 
 @pytest.mark.parametrize(("callers", "bulks"), [(4, 0), (0, 4), (3, 1), (4, 4)])
@@ -39,7 +47,7 @@ def test_each_process_has_its_part_also_in_bursts(callers: int, bulks: int) -> N
         now, bulk, first = asks_at[name], name.startswith("bulk"), first + 400
         tokens = [(number, max(0, at - now)) for number, at in back_at[name].items()]
         out = back_at[name] = {number: at for number, at in back_at[name].items() if at > now}
-        told = Owner(held=len(out), waiting=400, bulk=400 * bulk, interactive=400 * (not bulk))
+        told = Owner(usable=capacity, held=len(out), waiting=400, bulk=400 * bulk, interactive=400 * (not bulk))
         window = WindowReport(key="ip|10||here", capacity=capacity, cycle=cycle, owner=told, tokens=tokens)
         claims = [Claim([0], first, 400, bulk)]
         message = Exchange(owner=name, lease=6_000_000, horizon=200_000, windows=[window], claims=claims)

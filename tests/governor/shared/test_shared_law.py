@@ -384,6 +384,50 @@ def test_who_may_not_wait_is_told_by_the_store_not_by_what_it_last_said() -> Non
     run_virtually(lambda _: scenario())
 
 
+def test_where_not_all_can_leave_in_time_those_who_came_last_are_refused() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=16, processes=1)
+        async with fleet.governor(0) as governor:
+            await asyncio.gather(*(fleet.request(governor, 0) for _ in range(50)))
+            callers = [fleet.request(governor, 0, max_wait=7.0) for _ in range(120)]
+            results = await asyncio.gather(*callers, return_exceptions=True)
+            assert results[:50] == [None] * 50
+            assert all(isinstance(one, QuotaTimeout) and one.predicted_wait > 9.0 for one in results[50:])
+
+    run_virtually(lambda _: scenario())
+
+
+def test_a_process_speaks_up_while_what_it_gave_up_may_still_be_counted() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=17, processes=2, limits=[Limit("client_id", requests=5, window=1.0)])
+        async with fleet.governor(0) as first:
+            for _ in range(5):
+                admission = first.admit({"client_id"})
+                await admission.__aenter__()
+                admission.give_up()  # and the server counts it ten seconds later
+            await asyncio.sleep(5.0)
+            fleet.server.lose_data()
+            async with fleet.governor(1) as second, second.admit({"client_id"}):
+                assert asyncio.get_running_loop().time() > 11.0
+
+    run_virtually(lambda _: scenario())
+
+
+def test_a_request_that_ends_while_the_store_hears_that_it_is_under_way_is_told_as_ended() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=18, processes=1, latency=0.4)
+        async with fleet.governor(0) as governor:
+            async with governor.admit({"client_id", "ip"}) as admission:
+                await asyncio.sleep(1.3)
+                assert governor.exchanges == 2, "under way"
+                admission.answered(status=200)
+            await asyncio.sleep(7.0)
+            window = next(one for one in fleet.server.look() if one.key.startswith("ip"))
+            assert returning(window) == 0, "its lease is not waited out"
+
+    run_virtually(lambda _: scenario())
+
+
 def test_a_refusal_pauses_every_process() -> None:
     async def scenario() -> None:
         fleet = Fleet(seed=11, processes=2)

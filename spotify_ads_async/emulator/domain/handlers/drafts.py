@@ -64,10 +64,9 @@ def draft_of_campaign(account: Account, campaign_id: str) -> Row:
     draft = account.campaign_drafts.rows.get(campaign_id)
     if draft is not None:
         return draft
-    live = account.campaigns.get(campaign_id)
-    body = _drafted("CampaignDraftRequestProperties", live)
-    if body["objective"] not in named_shape("CampaignDraftRequestProperties")["properties"]["objective"]["enum"]:
-        del body["objective"]
+    body = _drafted("CampaignDraftRequestProperties", account.campaigns.get(campaign_id))
+    known = named_shape("CampaignDraftRequestProperties")["properties"]
+    body = {name: value for name, value in body.items() if value in known[name].get("enum", (value,))}
     return put_campaign_draft(account, body, campaign_id)
 
 

@@ -53,7 +53,7 @@ def _made(kind: str, draft: Row, errors: list[Row], make: Callable[[], Row]) -> 
 
 def _campaign(account: Account, draft: Row) -> Row:
     live = account.campaigns.rows.get(draft["id"], {})
-    body = {"objective": live.get("objective", DEFAULT_OBJECTIVE), **draft}
+    body = {"objective": live.get("objective", DEFAULT_OBJECTIVE), **ad_products.reserved(live), **draft}
     row = made_campaign(account, check_named("CreateCampaignRequest", body), draft["id"])
     if draft["status"] not in {"ACTIVE", "PAUSED", "ARCHIVED"}:
         raise refused(f"status: {draft['status']} cannot be set")
