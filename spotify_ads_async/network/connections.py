@@ -300,7 +300,7 @@ class Connections:
         if self._closed:
             raise ConfigurationError("the client is closed: make a new one, or keep `async with` open around its calls")
         if self._pool is not None and self._pool.loop is asyncio.get_running_loop():
-            self._pool = self._pool._replace(thread=get_ident())  # the loop runs in another thread than before
+            self._pool = self._pool._replace(thread=threading.get_ident())  # the loop moved
             return self._pool
         if self._pool is not None and self._pool.loop.is_running():
             raise ConfigurationError(
