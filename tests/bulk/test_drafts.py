@@ -423,3 +423,17 @@ async def test_edits_since_staging_are_held_and_come_back_with_undo(world: World
     assert outcomes_of(undo) == {"done": 2}
     assert [table.get(one["id"])["name"] for one in (first, second)] == [first["name"], "Theirs"]
     assert table.get(first["id"])[field] == value
+
+
+async def test_a_budget_that_is_published_over_another_is_done_and_comes_back(world: World) -> None:
+    ad_set = next(iter(world.account.ad_sets))
+    rows = [[ad_set["id"], str(ad_set["budget"]["micro_amount"] + 5_000_000)]]
+    plan = await world.plan(world.write("one.csv", ["ad_set_id", "budget.micro_amount"], rows))
+    await world.apply(plan, DRAFT)
+    theirs = {**ad_set["budget"], "micro_amount": ad_set["budget"]["micro_amount"] + 1_000_000}
+    world.account.ad_sets.put({**ad_set, "budget": theirs})
+    await world.resume(plan, msgspec.structs.replace(PUBLISH, force=True))
+    assert [(row.outcome, row.reason) for row in rows_of(plan)] == [(bulk.RowOutcome.DONE, "")]
+    await bulk.plan_undo(world.ads, plan, world.folder / "undo")
+    await world.apply(world.folder / "undo")
+    assert world.account.ad_sets.get(ad_set["id"])["budget"] == theirs

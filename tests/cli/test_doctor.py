@@ -286,5 +286,6 @@ async def test_whatever_the_date_says_is_told(date: str) -> None:
 
 
 def test_a_secret_in_a_wrong_place_is_not_shown(doctor: Doctor) -> None:
+    doctor.sees(SPOTIFY_ADS_BASE_URL=f"https://me:x@{SECRET}/@api.example/ads/v3")
     _, lines = doctor.sees(SPOTIFY_ADS_PROXY=f"http://me:{SECRET}", SPOTIFY_ADS_CLIENT_SECRET_FILE=SECRET)
     assert any("SPOTIFY_ADS_CLIENT_SECRET_FILE=*** (no such file)" in line for line in lines)

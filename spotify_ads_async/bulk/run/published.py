@@ -44,11 +44,12 @@ def changed_around(around: Sequence[Around]) -> str:
 
 def overwritten(entity: Entity, work: RowWork, now: dict[str, Any]) -> RowWork:
     """The row where it is published over what somebody changed: that is part of what it changes, and of its undo."""
-    fields = {edit.path[0] for edit in edits_between(writable(entity, work.state), writable(entity, now))}
+    staged, live = writable(entity, work.state), writable(entity, now)
+    after = {**{edit.path[0]: staged.get(edit.path[0]) for edit in edits_between(staged, live)}, **work.after}
     return msgspec.structs.replace(
         work,
-        before={name: now.get(name) for name in {*work.after, *fields}},
-        after={**{name: work.state.get(name) for name in fields}, **work.after},
+        before={name: value for name, value in live.items() if name in after},
+        after=after,
         text=msgspec.json.encode(now).decode(),
     )
 

@@ -63,12 +63,12 @@ _NETWORK_REMEDY = "look at the network, the proxy and the address (SPOTIFY_ADS_B
 
 
 def _addresses(settings: Settings, credentials: Credentials | None) -> Mapping[str, URL]:
-    """What must be reached, by what it is for."""
-    found = {"the API": URL(settings.base_url)}
+    """What must be reached, by what it is for; not an address with a login, of which a part may look like the host."""
+    found = {"the API": URL(settings.base_url)} if "@" not in settings.base_url else {}
     token_url = getattr(credentials, "token_url", None)
     if isinstance(token_url, str):
         found["signing in"] = URL(token_url)
-    if "://" in settings.api_document:
+    if "://" in settings.api_document and "@" not in settings.api_document:
         found["the API's document"] = URL(settings.api_document)
     return found
 
