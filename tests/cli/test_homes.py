@@ -17,6 +17,7 @@ from typing import NoReturn
 import pytest
 
 from spotify_ads_async.auth.homes import config_folder, provide_temporary_folder, state_folder
+from spotify_ads_async.cli.run import take_descriptors
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor.shared import open_store
 from spotify_ads_async.network.options import TransportOptions
@@ -119,6 +120,19 @@ def test_a_command_takes_as_many_connections_as_the_system_gives() -> None:
     assert ended.stderr.count("Too many open files") == ended.stderr.count("ulimit -n") == 1, (
         "a server that has none left says it once"
     )
+
+
+@linux
+def test_a_system_that_gives_no_more_files_ends_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def refuse(_resource: int, limits: tuple[int, int]) -> None:
+        asked.append(limits)
+        raise ValueError("current limit exceeds maximum limit")
+
+    monkeypatch.setattr("resource.setrlimit", refuse)
+    take_descriptors()
+    assert len(asked) == 1
 
 
 NO_ROOM = "error: the output could not be written to its end (No space left on device): make room where it goes to"
