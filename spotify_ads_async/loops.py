@@ -30,6 +30,8 @@ async def on_loop(loop: asyncio.AbstractEventLoop, work: Callable[[], Coroutine[
     """
     if loop is asyncio.get_running_loop():
         return await work()
+    if not loop.is_running():
+        raise LoopAway
     until = time.monotonic() + _TO_BEGIN_SECONDS
 
     async def there() -> DoneT:

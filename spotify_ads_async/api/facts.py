@@ -13,7 +13,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import Any, Final, TypeAlias, cast
@@ -36,6 +36,7 @@ _TOO_LARGE: Final = f"more than {_MOST_PARTS} parts, or nested more than {_DEEPE
 WIDTH: Final = 160
 """The longest line of the file that holds more than one fact."""
 
+_FAULTS = (KeyError, TypeError, AttributeError, ValueError, re.error)  # where a document is of another form
 _TEXTS = frozenset({"$ref", "format", "pattern", "type"})
 _LISTS = frozenset({"enum", "properties", "required"})
 _SIZES = frozenset({"maxItems", "maxLength", "maxProperties", "minItems", "minLength", "minProperties", "uniqueItems"})
@@ -57,20 +58,34 @@ def take_facts(document: Mapping[str, Any]) -> Facts:
     try:
         _require_bounds(document)
         components = document["components"]
-        shared = sorted(components.get("parameters", {}).items())
+        shared = components.get("parameters", {})
         return {
             "components": {
-                "parameters": {name: _parameter(_followed(one, components)) for name, one in shared},
-                "schemas": {name: _schema(one) for name, one in sorted(components["schemas"].items())},
+                "parameters": _by_name(shared, lambda one: _parameter(_followed(one, components))),
+                "schemas": _by_name(components["schemas"], _schema),
             },
             "info": {key: document["info"][key] for key in ("title", "version") if key in document.get("info", ())},
             "openapi": document["openapi"],
             "paths": _paths(document["paths"], components),
             "servers": [{"url": _text(one["url"])} for one in document.get("servers", ())],
         }
-    except (KeyError, TypeError, AttributeError, ValueError, re.error) as problem:
-        said = f"it has no {problem}" if isinstance(problem, KeyError) else f"{type(problem).__name__} {problem}"
-        raise ValueError(f"not an OpenAPI 3.0 document: {said}") from problem
+    except _FAULTS as problem:
+        said = f"it has no {problem}" if isinstance(problem, KeyError) else str(problem)
+        raise ValueError(
+            ": ".join(["not an OpenAPI 3.0 document", *getattr(problem, "__notes__", ()), said])
+        ) from problem
+
+
+def _by_name(parts: Mapping[str, Any], read: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+    """Each part as read, in the order of the names; what is wrong with one says which."""
+    found: dict[str, Any] = {}
+    for name, one in sorted(parts.items()):
+        try:
+            found[name] = read(one)
+        except _FAULTS as problem:
+            problem.add_note(name)
+            raise
+    return found
 
 
 def _require_bounds(document: object) -> None:
@@ -96,7 +111,7 @@ def _inner(value: object) -> Iterable[object]:
 
 
 def _paths(given: Mapping[str, Any], components: Mapping[str, Any]) -> dict[str, Any]:
-    paths = {path: _path(item, components) for path, item in sorted(given.items())}
+    paths = _by_name(given, lambda item: _path(item, components))
     seen = Counter(one["operationId"] for item in paths.values() for one in item.values())
     if twice := [name for name, many in seen.items() if many > 1]:
         raise ValueError(f"several operations are called {', '.join(twice)}")
@@ -126,8 +141,8 @@ def _operation(
         found["requestBody"] = {"content": _content(body["content"]), "required": bool(body.get("required", False))}
     if given.get("deprecated"):
         found["deprecated"] = True
-    answers = {str(status): _response(_followed(one, components)) for status, one in given["responses"].items()}
-    found["responses"] = dict(sorted(answers.items()))
+    contents = {str(status): _followed(one, components).get("content") for status, one in given["responses"].items()}
+    found["responses"] = {status: {"content": _content(one)} if one else {} for status, one in sorted(contents.items())}
     return found
 
 
@@ -146,10 +161,6 @@ def _parameter(given: Mapping[str, Any]) -> dict[str, Any]:
         return {"$ref": _text(given["$ref"])}
     kept = {key: given[key] for key in ("deprecated", "explode", "in", "name", "required", "style") if key in given}
     return {**kept, "schema": _schema(given.get("schema", {}))}
-
-
-def _response(given: Mapping[str, Any]) -> dict[str, Any]:
-    return {"content": _content(given["content"])} if given.get("content") else {}
 
 
 def _content(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -69,7 +69,7 @@ Lost answers are asked for again.
 
 _LONG_WAIT_SECONDS = 1.0
 _MOST_ADDRESSES = 4096
-"""So many are kept, of a kilobyte each: to take an address apart costs a twentieth of its call."""
+"""So many are kept, of one kilobyte each to seven (fifty ids): to take one apart costs a twentieth of its call."""
 _now = functools.partial(datetime.now, UTC)
 
 
@@ -103,6 +103,7 @@ class Session:
         require_secure(base_url, transport.allow_http, what="the base URL")
         parts = urlsplit(base_url)
         self.base_url = base_url.rstrip("/")
+        self._root = str(URL(self.base_url))  # with the host as DNS knows it
         self.options = options
         self.listeners = listeners
         self._credentials = credentials
@@ -200,7 +201,7 @@ class Session:
 
     async def _repeat(self, operation: Operation[AnswerT], state: CallState) -> AnswerT:
         """Send the request, each time under the governor, until an attempt succeeds or the matrix says stop."""
-        address = _address(self.base_url, state.request.target)
+        address = _address(self._root, state.request.target)
         while True:
             try:
                 return await self._attempt(operation, state, address)
@@ -294,8 +295,8 @@ class Session:
 
 
 @functools.lru_cache(_MOST_ADDRESSES)
-def _address(base_url: str, target: str) -> URL:
-    return URL(base_url + target, encoded=True)
+def _address(root: str, target: str) -> URL:
+    return URL(root + target, encoded=True)
 
 
 def _warn_of_fork(governor: Governor) -> None:

@@ -299,6 +299,9 @@ class Connections:
     def _taken_over(self) -> Pool:
         if self._closed:
             raise ConfigurationError("the client is closed: make a new one, or keep `async with` open around its calls")
+        if self._pool is not None and self._pool.loop is asyncio.get_running_loop():
+            self._pool = self._pool._replace(thread=threading.get_ident())  # the loop moved
+            return self._pool
         if self._pool is not None and self._pool.loop.is_running():
             raise ConfigurationError(
                 "this client is in use by another event loop, which runs in another thread, and serves one loop at a"

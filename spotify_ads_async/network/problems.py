@@ -75,7 +75,7 @@ def by_way_of(proxy: Proxy | None) -> str:
 
 def without_frames(problem: BaseException) -> BaseException:
     """What broke a request, without the frames below this one and what they had met: they hold secrets."""
-    problem.__context__ = None
+    problem.__context__ = problem.__cause__ = None
     return problem.with_traceback(None)
 
 

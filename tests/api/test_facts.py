@@ -136,6 +136,12 @@ def test_what_is_no_document_is_refused_in_words(text: str) -> None:
         parse_document(text)
 
 
+def test_what_has_another_form_is_named_with_its_place() -> None:
+    text = "openapi: 3.1.0\npaths: {}\ncomponents: {schemas: {One: {type: [string, 'null']}}}"
+    with pytest.raises(ValueError, match=r"document: One: \['string', 'null'\] stands where a text should"):
+        parse_document(text)
+
+
 ALIASES = "a0: &a0 [x, x]\n" + "".join(f"a{at}: &a{at} [*a{at - 1}, *a{at - 1}]\n" for at in range(1, 60))
 
 

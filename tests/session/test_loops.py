@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import copy
 import functools
 import gc
@@ -29,6 +30,7 @@ from support.server_thread import server_in_a_thread
 
 from spotify_ads_async import AdsClient, ConfigurationError, ConnectionFailed, Governor, Limit, QuotaTimeout
 from spotify_ads_async.governor.admission import Admission
+from spotify_ads_async.loops import LoopAway, on_loop
 
 
 @pytest.fixture
@@ -154,6 +156,30 @@ def test_two_loops_at_once_are_told_what_to_do(server: RawServer) -> None:
     thread.join()
     asyncio.run(calls.READ.by(ads))
     assert len(server.received) == 3
+
+
+def test_a_loop_that_goes_on_in_another_thread_has_its_client(server: RawServer) -> None:
+    ads, loop = client(server.base_url), asyncio.new_event_loop()
+    with concurrent.futures.ThreadPoolExecutor(1) as elsewhere, contextlib.closing(loop):
+        loop.run_until_complete(calls.READ.by(ads))
+        elsewhere.submit(loop.run_until_complete, calls.READ.by(ads)).result()
+        loop.run_until_complete(ads.aclose())
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_loop_that_ended_is_asked_for_nothing(closed: bool, recwarn: pytest.WarningsRecorder) -> None:  # noqa: FBT001
+    async def nothing() -> None:
+        raise AssertionError
+
+    loop = asyncio.new_event_loop()
+    if closed:
+        loop.close()
+    with pytest.raises(LoopAway):
+        asyncio.run(on_loop(loop, nothing))
+    loop.close()
+    gc.collect()
+    assert not [one for one in recwarn if "on_loop" in str(one.message)]  # others' may come too
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")

@@ -11,7 +11,16 @@ from support import calls, faults
 from support.calls import ACCOUNT, THING, client
 from support.raw_server import Behaviour, RawServer, answer
 
-from spotify_ads_async import AdsClient, ConfigurationError, ConnectionFailed, Governor, InvalidRequest, Limit, Secret
+from spotify_ads_async import (
+    AdsClient,
+    ConfigurationError,
+    ConnectionFailed,
+    Governor,
+    InvalidRequest,
+    Limit,
+    Secret,
+    TransportOptions,
+)
 from spotify_ads_async.models import AdSetStatus
 from spotify_ads_async.operations import GET_AD_SETS_BY_AD_ACCOUNT_ID, UPDATE_PIXEL_BY_ID
 
@@ -42,6 +51,15 @@ async def test_aiohttp_would_have_sent_it_twice() -> None:
             with pytest.raises(aiohttp.ServerDisconnectedError):
                 await bare.get(server.origin)
         assert len(server.received) == 2
+
+
+async def test_a_host_leaves_in_the_form_that_dns_knows() -> None:
+    async with RawServer(otherwise=answer(502)) as proxy:
+        options = TransportOptions(proxy=proxy.origin)
+        async with client("https://BÜCHER.example/ads/v3", transport=options, policy=calls.ONCE) as ads:
+            with pytest.raises(ConnectionFailed):
+                await calls.READ.by(ads)
+    assert proxy.received[0].target == "xn--bcher-kva.example:443"
 
 
 async def test_headers_of_a_read() -> None:

@@ -33,6 +33,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS kept (key TEXT PRIMARY KEY, used_at INTEGER NOT NULL, state BLOB NOT NULL);
 DELETE FROM kept WHERE used_at < {};
 """
+"""A row is in use until the last of its times has passed: a window may last longer than rows are kept."""
 _OLDER_TABLE = "windows_1"
 
 
@@ -88,9 +89,13 @@ def _exchange(connection: sqlite3.Connection, message: Exchange) -> Reply:
         for (data,) in connection.execute("SELECT CAST(state AS BLOB) FROM kept WHERE key = ?", (report.key,)):
             kept[report.key] = msgspec.msgpack.decode(data, type=State)
     reply = exchange(kept, message, _surroundings(connection))
-    changed = [(key, state.now, msgspec.msgpack.encode(state)) for key, state in kept.items()]
+    changed = [(key, _used_until(state), msgspec.msgpack.encode(state)) for key, state in kept.items()]
     connection.executemany("INSERT OR REPLACE INTO kept (key, used_at, state) VALUES (?, ?, ?)", changed)
     return reply
+
+
+def _used_until(state: State) -> int:
+    return max(state.now, state.closed, state.paused, *state.tokens.values())
 
 
 def _surroundings(connection: sqlite3.Connection) -> Surroundings:

@@ -228,6 +228,17 @@ async def test_a_file_with_values_of_another_type_is_named_with_what_to_do(tmp_p
                 await admitted(through)
 
 
+async def test_a_window_longer_than_a_file_is_kept_unused_is_not_forgotten(tmp_path: Path) -> None:
+    path, week = tmp_path / "quota.db", [Limit("ip", requests=1, window=7 * 24 * 3600.0)]
+    async with Governor(week, store=f"sqlite://{path}") as first:
+        await admitted(first)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("UPDATE kept SET used_at = used_at - 25 * 3600 * 1000000")
+    async with Governor(week, store=f"sqlite://{path}") as second:
+        with pytest.raises(QuotaTimeout):
+            await second.admit({"ip"}, max_wait=0.0).__aenter__()
+
+
 async def test_a_file_whose_columns_stand_in_another_order_is_used(tmp_path: Path) -> None:
     path = tmp_path / "quota.db"
     with contextlib.closing(sqlite3.connect(path)) as older:

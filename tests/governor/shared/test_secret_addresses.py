@@ -14,6 +14,7 @@ from support.redis_servers import server as running_server
 
 from spotify_ads_async import AdsClient, Secret, SpotifyAdsError, StoreUnavailable
 from spotify_ads_async.governor import Governor, Limit
+from spotify_ads_async.governor.shared import open_store
 from spotify_ads_async.network.redis_clients import RedisAddress
 
 LIMITS = [Limit("ip", 5, 0.05)]
@@ -50,6 +51,12 @@ async def test_a_store_that_takes_nobody_is_away_and_shows_no_password(words: by
             async with Governor(LIMITS, store=f"{kind}://u:canary@127.0.0.1:{port}") as governor:
                 with pytest.raises(StoreUnavailable, match="Nothing was sent") as caught:
                     await governor.admit({"ip"}, max_wait=2.0).enter()
+            assert "canary" not in everything_shown(caught.value)
+            store = open_store(f"{kind}://u:canary@127.0.0.1:{port}", timeout=2.0)
+            assert store is not None
+            with pytest.raises(StoreUnavailable) as caught:
+                await store.look()
+            await store.aclose()
             assert "canary" not in everything_shown(caught.value)
 
 
