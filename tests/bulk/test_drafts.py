@@ -399,6 +399,7 @@ async def test_edits_since_staging_are_held_and_come_back_with_undo(world: World
     field, value = ("bid_micro_amount", 7_030_000) if plural == "ad sets" else ("tagline", "Their line")
     for where, identifier, edit in (
         (table, first["id"], {field: value}),
+        (table, first["id"], {"status": "ARCHIVED"}),
         (table, second["id"], {"name": "Theirs"}),
         *((where, identifier, {"name": "Theirs"}) for where, identifier in around),
     ):
@@ -411,7 +412,7 @@ async def test_edits_since_staging_are_held_and_come_back_with_undo(world: World
             "bid_amount was 6.80, is 7.03 now, and shall become 6.80" if field in edit and plural == "ad sets" else ""
         )
         assert any((named or name) in row.reason for row in told for name in edit)
-        if where is not table:
+        if where is not table or "status" in edit:
             where.put(before)
     await world.resume(plan, msgspec.structs.replace(PUBLISH, force=True))
     assert outcomes_of(plan) == {"done": 2}

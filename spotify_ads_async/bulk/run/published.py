@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.effects import Conflict, Settled, settle, shown
-from spotify_ads_async.bulk.plan.state import edits_between, leaf, writable
+from spotify_ads_async.bulk.plan.state import Edit, State, edits_between, leaf, writable
 from spotify_ads_async.bulk.records import RowWork, StepOutcome, StepState
 
 __all__ = ["Around", "Present", "changed_around", "conflicts_since", "overwritten", "read_back"]
+
+_ARCHIVED = "ARCHIVED"
 
 Present: TypeAlias = tuple[RowWork, dict[str, Any]]
 """A row, and its entity as it is live; nothing of one that is gone."""
@@ -35,7 +37,7 @@ def changed_around(around: Sequence[Around]) -> str:
     changed = {
         str(one): [
             f"{edit.name} was {shown(_known(edit.before))} and is {shown(_known(edit.after))}"
-            for edit in edits_between(writable(one.entity, one.before), writable(one.entity, one.now))
+            for edit in _edits(one.entity, one.before, one.now)
         ]
         for one in around
     }
@@ -67,7 +69,7 @@ def conflicts_since(entity: Entity, present: Sequence[Present]) -> dict[int, lis
                     found=_known(edit.after),
                     wanted=leaf(work.after, edit.path) if edit.path[0] in work.after else _known(edit.before),
                 )
-                for edit in edits_between(writable(entity, work.state), writable(entity, now))
+                for edit in _edits(entity, work.state, now)
             ]
         )
     }
@@ -82,6 +84,13 @@ def read_back(work: RowWork, now: dict[str, Any], *, again: bool) -> StepOutcome
         " --retry-failed stages it anew"
     )
     return StepOutcome(state=StepState.WAITING if again else StepState.FAILED, reason="" if again else reason)
+
+
+def _edits(entity: Entity, before: State, now: State) -> Iterator[Edit]:
+    """What somebody changed and publishing would put back: what may be written, and that it was archived."""
+    yield from edits_between(writable(entity, before), writable(entity, now))
+    if not entity.archives and now.get("status") == _ARCHIVED != before.get("status"):
+        yield Edit(("status",), before.get("status"), _ARCHIVED)
 
 
 def _known(value: Any) -> Any:  # noqa: ANN401 - any JSON
