@@ -226,7 +226,8 @@ def _hold(path: Path, number: int, check: int | None, found: int) -> None:
     """Compare a row's checksum with what is found; rows of a former format have none."""
     if check is not None and check != found:
         raise PlanDamaged(
-            f"{path} is damaged: bytes of row {number} changed since it was written; nothing was sent for it"
+            f"{path} is damaged: bytes of row {number} changed since it was written; nothing was sent for that now:"
+            " restore the file, or plan again"
         )
 
 

@@ -261,7 +261,10 @@ def _check_format(connection: sqlite3.Connection, path: Path, *, is_complete: bo
     if application != _APPLICATION_ID:
         raise NotAPlan(f"{path} is no plan")
     if version not in {_BEFORE_DRAFTS, _BEFORE_STATES, _BEFORE_MADE_AT, _FORMAT}:
-        raise NotAPlan(f"{path} has format {version}, and this version of the program reads format {_FORMAT}")
+        raise NotAPlan(
+            f"{path} has format {version}, and this version of the program reads format {_FORMAT}: carry it out with"
+            " the version that made it, or plan again"
+        )
     if is_complete and path.stat().st_size % page_size:
         raise PlanDamaged(f"{path} is damaged: it was cut off; restore it, or plan again")
 

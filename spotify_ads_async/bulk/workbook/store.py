@@ -184,8 +184,8 @@ class WorkbookPlan(OpenFile):
         for *values, check in self._connection.execute(_SELECT):
             item = _item(values)
             if check != _checksum(item):
-                changed = f"bytes of {item.place} changed since it was written"
-                raise PlanDamaged(f"{self.path} is damaged: {changed}; nothing was sent for it")
+                changed = f"bytes of {item.place} changed since it was written; nothing was sent for that now"
+                raise PlanDamaged(f"{self.path} is damaged: {changed}: restore the file, or plan again")
             found.append(item)
         return found
 
@@ -263,7 +263,10 @@ def write_plan(
 def _check_format(connection: sqlite3.Connection, path: Path) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version != _FORMAT:
-        raise NotAPlan(f"{path} has format {version}, and this version of the program reads format {_FORMAT}")
+        raise NotAPlan(
+            f"{path} has format {version}, and this version of the program reads format {_FORMAT}: carry it out with"
+            " the version that made it, or plan again"
+        )
 
 
 def _text(value: object) -> str:
