@@ -32,6 +32,8 @@ DoneT = TypeVar("DoneT")
 _PATIENCE_SECONDS = 10.0
 _IN_USE_SECONDS = 2.0
 _PAGE = 4096
+_RANDOM = "?" * 8
+"""How the names end that :mod:`tempfile` makes. Another file's may begin alike: a.json, a.json.json."""
 _SURELY_LEFT_SECONDS = 600.0
 
 
@@ -111,7 +113,7 @@ def remove_left(file: Path, *, older_than: float = 0.0) -> None:
         file: the file.
         older_than: seconds; a younger one may be at it still.
     """
-    for left in file.parent.glob(f".{glob.escape(file.name)}.*"):
+    for left in file.parent.glob(f".{glob.escape(file.name)}.{_RANDOM}"):
         with contextlib.suppress(OSError):
             if time.time() - left.stat().st_mtime >= older_than:
                 left.unlink()

@@ -124,14 +124,15 @@ def test_what_killed_writers_leave_goes_with_the_sign_in(tmp_path: Path) -> None
     profiles = Profiles(tmp_path, backend=NoKeyring())
     for name in ("a", "a.b"):
         profiles.save(name, SIGN_IN)
-    left, older = (tmp_path / "profiles" / f".a.json.{name}" for name in ("left", "older"))
-    left.touch()
-    older.touch()
+    left, older = (tmp_path / "profiles" / f".a.json.{name}" for name in ("left_now", "leftlong"))
+    another = left.with_name(".a.json.json.under_it")  # of the profile a.json
+    for file in (left, older, another):
+        file.touch()
     os.utime(older, (0, 0))
     profiles.save("a", msgspec.structs.replace(SIGN_IN, client_id="another"))
     assert (left.exists(), older.exists()) == (True, False)
     profiles.remove("a")
-    assert [file.name for file in files(tmp_path)] == ["a.b.json"]
+    assert {file.name for file in files(tmp_path)} == {"a.b.json", another.name}
 
 
 def test_names_that_differ_by_case_alone_are_not_two_profiles(tmp_path: Path) -> None:
