@@ -12,10 +12,10 @@ from spotify_ads_async.auth.refresh_token import RefreshToken
 from spotify_ads_async.auth.token_endpoint import ACCOUNTS_URL
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor import PUBLISHED_LIMITS, Limit, parse_limits
-from spotify_ads_async.network.addresses import ALLOW_HTTP_VARIABLE, is_text
+from spotify_ads_async.network.addresses import ALLOW_HTTP_VARIABLE
 from spotify_ads_async.network.options import TransportOptions
 from spotify_ads_async.private_files import at_home, read_small_file
-from spotify_ads_async.types import Secret
+from spotify_ads_async.types import Secret, is_text
 
 __all__ = ["BASE_URL", "Settings", "secret_from", "settings_from", "transport_from"]
 

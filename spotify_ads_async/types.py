@@ -33,6 +33,7 @@ __all__ = [
     "as_request",
     "decode_hook",
     "in_utc",
+    "is_text",
     "keep_source",
     "moment_of",
     "source_of",
@@ -67,6 +68,15 @@ def whole_seconds(request: Request, *names: str) -> None:
         value = getattr(request, name)
         if isinstance(value, datetime) and value.microsecond:
             msgspec.structs.force_setattr(request, name, value.replace(microsecond=0))
+
+
+def is_text(value: str) -> bool:
+    """Whether UTF-8 can hold it: not what Python makes of an environment's bytes that are none, lone surrogates."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def in_utc(moment: datetime) -> datetime:

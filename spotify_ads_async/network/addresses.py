@@ -13,13 +13,12 @@ from typing import NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from spotify_ads_async.errors import ConfigurationError
-from spotify_ads_async.types import Secret
+from spotify_ads_async.types import Secret, is_text
 
 __all__ = [
     "ALLOW_HTTP_VARIABLE",
     "Login",
     "is_loopback",
-    "is_text",
     "require_secure",
     "split_address",
     "split_login",
@@ -67,15 +66,6 @@ def split_address(url: str) -> SplitResult | None:
     except ValueError:
         return None
     return parts if is_text(url) else None
-
-
-def is_text(value: str) -> bool:
-    """Whether it is text, and not what Python makes of an environment's bytes that are none in UTF-8."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def is_loopback(host: str) -> bool:

@@ -20,9 +20,9 @@ import msgspec
 from yarl import URL
 
 from spotify_ads_async.errors import ConfigurationError
-from spotify_ads_async.network.addresses import is_text, split_address, split_login
+from spotify_ads_async.network.addresses import split_address, split_login
 from spotify_ads_async.private_files import at_home, read_small_file
-from spotify_ads_async.types import Secret
+from spotify_ads_async.types import Secret, is_text
 
 __all__ = ["Proxy", "TransportOptions"]
 

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import msgspec
 from msgspec import inspect
 
-from spotify_ads_async.types import UNSET, Secret
-from spotify_ads_async.validation.formats import FORMATS, encodable
+from spotify_ads_async.types import UNSET, Secret, is_text
+from spotify_ads_async.validation.formats import FORMATS
 from spotify_ads_async.validation.refused import Refused
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _string(node: inspect.StrType, extra: Mapping[str, object]) -> Check:
             raise Refused(value, f"must match {node.pattern}")
         if accepts is not None and not accepts(value):
             raise Refused(value, format_rule)
-        if not (value.isascii() or encodable(value)):
+        if not (value.isascii() or is_text(value)):
             raise Refused(ascii(value), "must be text that UTF-8 can hold: no lone surrogates")
 
     return check

@@ -7,19 +7,10 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from urllib.parse import urlsplit
 
-__all__ = ["FORMATS", "UUID_PATTERN", "encodable"]
+__all__ = ["FORMATS", "UUID_PATTERN"]
 
 UUID_PATTERN = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 _UUID = re.compile(UUID_PATTERN)
-
-
-def encodable(value: str) -> bool:
-    """Whether UTF-8 can hold a text: it can hold no lone surrogates."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _is_date(value: str) -> bool:
