@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -109,7 +110,11 @@ MakeWorld = Callable[..., AbstractAsyncContextManager[World]]
 
 
 @pytest.fixture
-def worlds(tmp_path: Path) -> MakeWorld:
+def worlds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeWorld:
+    # Runs that were killed left locks in the usual folder, perhaps for an emulator at the same port.
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
     @contextlib.asynccontextmanager
     async def make(**options: Json) -> AsyncIterator[World]:
         chosen = {"ad_sets": 120, "limits": None, "latency": 0.0} | options
