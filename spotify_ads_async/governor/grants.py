@@ -109,8 +109,9 @@ class Outlook(msgspec.Struct, kw_only=True):
     """What a store says about one window: its ``epoch``, and in how many microseconds it ``opens`` to claims.
 
     ``free`` tokens are not out, ``out`` are; ``due`` says in how long each sixteenth of these is back, where more wait
-    than are free. ``active`` processes lack tokens, this one with them; ``waiting`` are the others' requests. ``lifts``
-    counts the pauses that were ended by hand. All of it is as it was ``heard_at``, in seconds of the receiver's clock.
+    than may leave. ``active`` processes lack tokens, this one with them; ``waiting`` are the others' requests. Bulk
+    leaves a ``reserve`` of tokens. ``lifts`` counts the pauses that were ended by hand. All of it is as it was
+    ``heard_at``, in seconds of the receiver's clock.
     """
 
     free: int
@@ -120,15 +121,16 @@ class Outlook(msgspec.Struct, kw_only=True):
     due: list[int] = []
     active: int = 1
     waiting: int = 0
+    reserve: int = 0
     lifts: int = -1
     smooth: bool = False
     pause: Pause | None = None
     heard_at: float = -math.inf
 
-    def wait(self, position: int, now: float, cycle: float) -> float:
-        """Seconds until this process can have been granted the token at ``position``."""
+    def wait(self, position: int, now: float, cycle: float, *, kept: int) -> float:
+        """Seconds until this process can have been granted the token at ``position``, while ``kept`` are left unused."""
         opens = max(0.0, self.heard_at + self.opens / 1e6 - now)
-        needed = position + min(self.waiting, position * (self.active - 1)) - self.free
+        needed = position + kept + min(self.waiting, position * (self.active - 1)) - self.free
         if needed <= 0 or not self.due:
             return opens
         rounds, rest = divmod(needed - 1, max(1, self.out))

@@ -132,22 +132,21 @@ class Conversation:
         return Message(exchange, now, awake_at, list(tokens), asking, claims, told, news)
 
     def _claims(self, asking: list[Flow], places: dict[Window, int], now: float) -> list[tuple[Grants, Claim]]:
-        """For those who wait and have no grant: first for all interactive requests, then for bulk ones."""
+        """For those who wait and have no grant: first for interactive requests; in a class by whose first came first."""
         found: list[tuple[Grants, Claim]] = []
-        wishes = [(flow, self._wish(flow, self._flows[flow], now)) for flow in asking]
-        for bulk, flow, count in [(bulk, flow, counts[bulk]) for bulk in (False, True) for flow, counts in wishes]:
-            if count:
-                claim = Claim([places[window] for window in flow.windows], self._numbers, count, bulk)
-                found.append((self._flows[flow], claim))
-                self._numbers += count
+        wishes = [wish for flow in asking for wish in self._wishes(flow, self._flows[flow], now)]
+        for bulk, _, count, flow in sorted(wishes):
+            claim = Claim([places[window] for window in flow.windows], self._numbers, count, bulk)
+            found.append((self._flows[flow], claim))
+            self._numbers += count
         return found
 
-    def _wish(self, flow: Flow, grants: Grants, now: float) -> tuple[int, int]:
-        """How many interactive and how many bulk requests can leave soon and have no grant."""
+    def _wishes(self, flow: Flow, grants: Grants, now: float) -> list[tuple[bool, int, int, Flow]]:
+        """For interactive and for bulk requests: the first one's number, and how many can leave soon with a grant."""
         most, horizon = flow.waiting, self._horizon()
         for window in flow.windows:
             if window.paused_until > now + horizon:
-                return 0, 0
+                return []
             if window.pacer is not None:
                 soon = 2 * (horizon + self._trip) / window.pacer.interval + window.waiting / 10
                 if window.paused_until > now:  # at its end, what it held back leaves
@@ -155,7 +154,9 @@ class Conversation:
                 most = min(most, 1 + math.ceil(soon))
         granted = len(grants.usable)
         interactive = max(0, min(len(flow.interactive) - granted, most))
-        return interactive, max(0, min(flow.waiting - granted, most) - interactive)
+        counts = interactive, max(0, min(flow.waiting - granted, most) - interactive)
+        classes = zip((False, True), (flow.interactive, flow.bulk), counts, strict=True)
+        return [(bulk, next(iter(pending)), count, flow) for bulk, pending, count in classes if count]
 
     def _horizon(self) -> float:
         """How far ahead tokens are claimed: until after the next exchange, and well within the time for using them."""

@@ -19,7 +19,7 @@ from support.virtual_store import VirtualServer, VirtualStore, assert_kept, held
 from support.virtual_time import run_virtually
 
 from spotify_ads_async import QuotaTimeout, StoreUnavailable
-from spotify_ads_async.governor import PUBLISHED_LIMITS, Governor, Limit, StoreLost, StoreRegained
+from spotify_ads_async.governor import PUBLISHED_LIMITS, Governor, Limit, Priority, StoreLost, StoreRegained
 from spotify_ads_async.governor.shared.claims import OnStoreFailure
 
 POLICIES = st.sampled_from(["fail", "pause"])
@@ -380,6 +380,39 @@ def test_who_may_not_wait_is_told_by_the_store_not_by_what_it_last_said() -> Non
             with pytest.raises(QuotaTimeout) as refusal:
                 await fleet.request(second, 1, max_wait=0.0)
             assert 3.5 < refusal.value.predicted_wait < 6.0
+
+    run_virtually(lambda _: scenario())
+
+
+def test_bulk_is_told_how_long_it_takes_beside_the_tokens_that_are_left_to_interactive_requests() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=17, processes=2)
+        async with fleet.governor(0) as calls, fleet.governor(1) as bulk:
+            async with calls.admit({"ip"}):
+                pass
+            told: list[float] = []
+            while not told:
+                try:
+                    async with bulk.admit({"ip"}, priority=Priority.BULK, max_wait=1.0):
+                        pass
+                except QuotaTimeout as refusal:
+                    told.append(refusal.predicted_wait)
+            assert 4.0 < told[-1] < 5.1
+
+    run_virtually(lambda _: scenario())
+
+
+def test_those_who_need_other_windows_are_not_passed_by_whoever_comes_later() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=18, processes=1)
+        async with fleet.governor(0) as governor, asyncio.TaskGroup() as group:
+            busy = [group.create_task(fleet.send(governor, 0, 60.0)) for _ in range(100)]
+            for _ in range(5):
+                await asyncio.sleep(1.3)
+                async with asyncio.timeout(20.0), governor.scope(client_id="another").admit({"client_id", "ip"}):
+                    pass
+            for task in busy:
+                task.cancel()
 
     run_virtually(lambda _: scenario())
 
