@@ -1,33 +1,23 @@
-"""Grants: what a store granted the requests of one flow, and what it said of a window. Pure but for the clocks."""
+"""Grants: what a store granted the requests of one flow, and what it said of a window. Pure but for the clock."""
 
 from __future__ import annotations
 
 import math
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
 
-__all__ = ["Ended", "Grant", "Grants", "Outlook", "Pause", "awake"]
-
-
-def awake() -> float:
-    """A clock that goes on while the machine sleeps, where there is one."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+__all__ = ["Ended", "Grant", "Grants", "Outlook", "Pause"]
 
 
 class Grant(NamedTuple):
-    """Leave for one request, from ``usable_at`` on: one token of every window of its flow.
-
-    Void after ``use_by``, and after ``awake_by`` of the clock that never stands still: the machine may have slept.
-    """
+    """Leave for one request, from ``usable_at`` to ``use_by``: one token of every window of its flow."""
 
     usable_at: float
     number: int
     use_by: float
-    awake_by: float
 
 
 class Ended(NamedTuple):
@@ -63,7 +53,7 @@ class Grants:
 
     def is_valid(self, grant: Grant) -> bool:
         """Whether a request may still leave with it."""
-        return self._clock() <= grant.use_by and awake() <= grant.awake_by
+        return self._clock() <= grant.use_by
 
     def take(self) -> Grant:
         """Use the first grant."""
