@@ -98,7 +98,6 @@ class Governor:
         timeout = max(1.0, lease_seconds(self.limits) / 4)
         opened = open_store(store, timeout=timeout) if isinstance(store, str | Secret) else store
         self._claims = None if opened is None else Claims(opened, self._adaptive, self.limits, on_store_failure)
-        self._windows: dict[tuple[str, str, str], Window] = {}
         self._scopes: dict[tuple[str, str], Scope] = {}
 
     def __repr__(self) -> str:
@@ -161,7 +160,7 @@ class Governor:
         return Snapshot(
             pace=self.pace,
             waiting=self._scheduler.queue.length,
-            windows=tuple(shown(window, now) for window in self._windows.values()),
+            windows=tuple(shown(window, now) for window in [*self._scheduler.windows.values()]),
             store_away_for=None if self._claims is None else self._claims.away_for,
         )
 
@@ -189,7 +188,7 @@ class Governor:
     async def _lift(self, limit: str | None, client_id: str | None) -> int:
         windows = [
             window
-            for (name, _, identity), window in self._windows.items()
+            for (name, _, identity), window in self._scheduler.windows.items()
             if limit in {None, name} and client_id in {None, identity}
         ]
         if self._claims is not None:
@@ -211,8 +210,8 @@ class Governor:
 
     def _window(self, limit: Limit, origin: str, client_id: str) -> Window:
         identity = self._ip if limit.name == "ip" else client_id
-        key = (limit.name, origin, identity)
-        if key not in self._windows:
+        key, windows = (limit.name, origin, identity), self._scheduler.windows
+        if key not in windows:
             window = Window(
                 limit,
                 owner=_place(identity, origin),
@@ -222,9 +221,8 @@ class Governor:
                 clock_resolution=self._clock_resolution,
                 shared=self.shared,
             )
-            if self._windows.setdefault(key, window) is window:  # no other thread was faster
-                self._scheduler.windows.append(window)
-        return self._windows[key]
+            windows.setdefault(key, window)  # another thread may have been faster
+        return windows[key]
 
 
 class Scope:

@@ -99,8 +99,8 @@ class Outlook(msgspec.Struct, kw_only=True):
     """What a store says about one window: its ``epoch``, and in how many microseconds it ``opens`` to claims.
 
     ``free`` tokens are not out, ``out`` are; ``due`` says in how long each sixteenth of these is back, where more wait
-    than are free. ``active`` processes lack tokens, this one with them; ``waiting`` are the others' requests. ``lifts``
-    counts the pauses that were ended by hand. All of it is as it was ``heard_at``, in seconds of the receiver's clock.
+    than are free. ``active`` processes lack tokens, this one with them; ``waiting`` are the others' requests. All of it
+    is as it was ``heard_at``, in seconds of the receiver's clock.
     """
 
     free: int
@@ -110,7 +110,6 @@ class Outlook(msgspec.Struct, kw_only=True):
     due: list[int] = []
     active: int = 1
     waiting: int = 0
-    lifts: int = -1
     smooth: bool = False
     pause: Pause | None = None
     heard_at: float = -math.inf

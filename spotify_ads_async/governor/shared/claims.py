@@ -59,7 +59,7 @@ class Claims:
     async def lift(self, keys: Collection[str]) -> None:
         """End pauses of these windows by hand in the store, if it answers: other processes hear of it there."""
         with contextlib.suppress(StoreUnavailable):
-            await lift_pauses(self.store, keys=keys)
+            await lift_pauses(self.store, [window for window in await self.store.look() if window.key in keys])
         self._conversation.ask_soon()
         self._wake.set()
 

@@ -92,7 +92,7 @@ class Conversation:
             return now
         dues = [grants.ask_at for flow, grants in self._flows.items() if flow.waiting > len(grants.usable)]
         # The store must go on hearing of this process while what it has out matters.
-        if self._flows or any(window.out for window in self._scheduler.windows):
+        if self._flows or any(window.out for window in [*self._scheduler.windows.values()]):
             dues.append(self._last_at + self.lease / 3)
         return min(dues, default=math.inf)
 
@@ -115,7 +115,7 @@ class Conversation:
             for window in flow.windows:
                 tokens.setdefault(window, {}).update(told[-1][1])
         if leaving or self._last_at <= now - self.lease / 3:
-            for window in self._scheduler.windows:
+            for window in [*self._scheduler.windows.values()]:
                 if window.out or window.waiting or window.outlook.epoch == _NO_EPOCH:
                     tokens.setdefault(window, {})
         claims = self._claims(asking, {window: place for place, window in enumerate(tokens)}, now)
@@ -231,14 +231,17 @@ class Conversation:
     def _hear(self, window: Window, said: Outlook, now: float) -> None:
         """Take in what the store says of one window."""
         known, window.outlook, said.heard_at = window.outlook, said, now
-        if said.lifts > known.lifts >= 0 and window not in self.news:
-            window.lift()
-            self.ask_soon()
-        if said.pause is not None:
-            until = now + said.pause.left / 1e6
-            if until > window.paused_until + _PAUSE_MARGIN_SECONDS:
-                window.pause(until, now, said.pause.cause, asked_until=now + said.pause.asked / 1e6)
-                self._scheduler.drop_hopeless(window, now)
+        until = -math.inf if said.pause is None else now + said.pause.left / 1e6
+        shorter = window.paused_until - max(now, until)
+        if shorter > _JUMP_SECONDS + window.pause_length * _DRIFT and window not in self.news:
+            if said.epoch == known.epoch:  # a hand ended the pause there
+                window.lift()
+                self.ask_soon()
+            else:  # the set is a new one, and does not know
+                self.news.add(window)
+        if said.pause is not None and until > window.paused_until + _PAUSE_MARGIN_SECONDS:
+            window.pause(until, now, said.pause.cause, asked_until=now + said.pause.asked / 1e6)
+            self._scheduler.drop_hopeless(window, now)
         if said.smooth:
             self._adaptive.smooth_out(window)
         if window.smooth:

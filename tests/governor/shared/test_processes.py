@@ -162,7 +162,7 @@ async def test_a_pause_is_lifted_by_hand_for_every_process(store: str) -> None:
         assert not held.done()
         opened = open_store(store, timeout=5.0)
         assert opened is not None
-        lifted = await lift_pauses(opened)
+        lifted = await lift_pauses(opened, await opened.look())
         await opened.aclose()
         assert {one.key.partition("|")[0] for one in lifted} == {"client_id", "ip"}
         await asyncio.wait_for(held, 5.0)

@@ -470,6 +470,22 @@ def test_a_governor_lifts_the_pauses_of_its_own_windows_for_every_process() -> N
     run_virtually(lambda _: scenario())
 
 
+def test_a_store_that_lost_its_data_is_told_of_a_pause_again() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=14, processes=1)
+        async with fleet.governor(0) as governor:
+            async with governor.admit({"client_id"}) as admission:
+                admission.answered(status=429, headers={"Retry-After": "60"})
+            await asyncio.sleep(3.0)
+            fleet.server.lose_data(restart=False)
+            await asyncio.sleep(3.0)
+            (kept,) = fleet.server.look()
+            assert 53.0 < (kept.state.paused - kept.now) / 1e6 < 55.0
+            assert 53.0 < governor.snapshot().windows[0].paused_for < 55.0
+
+    run_virtually(lambda _: scenario())
+
+
 def test_cancelled_waiters_leave_nothing_behind() -> None:
     async def scenario() -> None:
         fleet = Fleet(seed=12, processes=1)
