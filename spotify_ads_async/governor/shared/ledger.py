@@ -69,7 +69,7 @@ class _Window:
         state.tokens |= {f"{mine}:{number}": at + free_in for number, free_in in report.tokens}
         state.tokens = {token: due for token, due in state.tokens.items() if due > at}
         if report.lift:
-            state.paused, state.asked, state.cause, state.lifts = 0, 0, "", state.lifts + 1
+            state.paused, state.asked, state.cause = 0, 0, ""
         if report.pause is not None and at + report.pause.left > state.paused:
             state.paused, state.asked, state.cause = at + report.pause.left, at + report.pause.asked, report.pause.cause
         state.smooth = state.smooth or report.smooth
@@ -147,7 +147,6 @@ class _Window:
             active=self.active,
             waiting=waiting - (me.waiting if me is not None else 0),
             reserve=self.reserve,
-            lifts=state.lifts,
             smooth=state.smooth,
             pause=Pause(state.paused - at, state.asked - at, state.cause) if state.paused > at else None,
         )
