@@ -116,7 +116,7 @@ class Outlook(msgspec.Struct, kw_only=True):
     heard_at: float = -math.inf
 
     def wait(self, position: int, now: float, cycle: float, *, kept: int) -> float:
-        """Seconds until this process can have been granted the token at ``position``, while ``kept`` are left unused."""
+        """Seconds until this process can have been granted the token at ``position``, beside ``kept`` unused ones."""
         opens = max(0.0, self.heard_at + self.opens / 1e6 - now)
         needed = position + kept + min(self.waiting, position * (self.active - 1)) - self.free
         if needed <= 0 or not self.due:

@@ -125,7 +125,7 @@ class Conversation:
         return Message(exchange, now, list(tokens), asking, claims, told, news)
 
     def _claims(self, asking: list[Flow], places: dict[Window, int], now: float) -> list[tuple[Grants, Claim]]:
-        """For those who wait and have no grant: first for interactive requests; in a class by whose first came first."""
+        """For those who wait and have no grant: interactive ones first, and in a class whose first came first."""
         found: list[tuple[Grants, Claim]] = []
         wishes = [wish for flow in asking for wish in self._wishes(flow, self._flows[flow], now)]
         for bulk, _, count, flow in sorted(wishes):
