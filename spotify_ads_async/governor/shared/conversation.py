@@ -114,6 +114,8 @@ class Conversation:
                 continue
             for window in flow.windows:
                 tokens.setdefault(window, {}).update(told[-1][1])
+        for flow in asking:  # to the end: a message has room for so many, and the next one begins with the others
+            self._flows[flow] = self._flows.pop(flow)
         if leaving or self._last_at <= now - self.lease / 3:
             for window in [*self._scheduler.windows.values()]:
                 if window.out or window.waiting or window.outlook.epoch == _NO_EPOCH:
