@@ -56,6 +56,7 @@ class Conversation:
         self._poll = min([_POLL_SECONDS, *(limit.window * _POLL_SHARE for limit in limits)])
         self._matters_for = self.lease + max((limit.window for limit in limits), default=0.0)
         self._flows: dict[Flow, Grants] = {}  # somebody waits, or the store has not heard the end of a claim
+        self._numbers = 1
         self.begin_anew()
 
     def begin_anew(self) -> None:
@@ -65,7 +66,7 @@ class Conversation:
         self._flows = {}
         self.news: set[Window] = set()
         self._doubts: list[PendingRequest] = []
-        self._owner, self._label, self._numbers = uuid.uuid4().hex[:12], f"{socket.gethostname()}:{os.getpid()}", 1
+        self._owner, self._label = uuid.uuid4().hex[:12], f"{socket.gethostname()}:{os.getpid()}"
         self._trip, self._matters_until, self._last_at = 0.0, -math.inf, -math.inf
         self._heard: tuple[float, float, float] | None = None  # when, and how far ahead of our clocks at most
 
@@ -213,12 +214,11 @@ class Conversation:
         for window, heard in zip(said.windows, reply.windows, strict=True):
             heard.epoch = _NO_EPOCH if jumped else heard.epoch
             self._hear(window, heard, now)
-        for grants, numbers in said.told:
-            for number, end in numbers.items():
-                if grants.over.get(number) is end:  # else it ended while the message was under way
-                    del grants.over[number]
         good_for = -math.inf if jumped else self.lease / 2
         use_by, awake_by = said.asked_at + good_for, said.awake_at + good_for
+        for grants, numbers in said.told:
+            for number, end in numbers.items():
+                grants.heard(number, end, use_by, awake_by)
         for (grants, claim), delays in zip(said.claims, reply.grants, strict=True):
             usable_at = [now + delay / 1e6 for delay in delays]
             granted = [Grant(at, number, use_by, awake_by) for number, at in enumerate(usable_at, claim.first)]
