@@ -73,10 +73,10 @@ class Admission:
 
     def answered(self, *, status: int, headers: Mapping[str, str] = _NO_HEADERS) -> None:
         """The answer's headers arrived: the tokens are back one window from now."""
-        if not self._open:
+        scheduler, flow = self._adaptive.scheduler, self._flow
+        if not self._open or self._departure <= scheduler.forked_at_departure:
             return
         self._open = False
-        scheduler, flow = self._adaptive.scheduler, self._flow
         now, asked = scheduler.clock(), None
         if not 200 <= status < 300:
             self.retry_after = asked = retry_after(headers, datetime.now(UTC))

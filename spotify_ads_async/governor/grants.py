@@ -1,33 +1,23 @@
-"""Grants: what a store granted the requests of one flow, and what it said of a window. Pure but for the clocks."""
+"""Grants: what a store granted the requests of one flow, and what it said of a window. Pure but for the clock."""
 
 from __future__ import annotations
 
 import math
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
 
-__all__ = ["Ended", "Grant", "Grants", "Outlook", "Pause", "awake"]
-
-
-def awake() -> float:
-    """A clock that goes on while the machine sleeps, where there is one."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+__all__ = ["Ended", "Grant", "Grants", "Outlook", "Pause"]
 
 
 class Grant(NamedTuple):
-    """Leave for one request, from ``usable_at`` on: one token of every window of its flow.
-
-    Void after ``use_by``, and after ``awake_by`` of the clock that never stands still: the machine may have slept.
-    """
+    """Leave for one request, from ``usable_at`` to ``use_by``: one token of every window of its flow."""
 
     usable_at: float
     number: int
     use_by: float
-    awake_by: float
 
 
 class Ended(NamedTuple):
@@ -63,7 +53,7 @@ class Grants:
 
     def is_valid(self, grant: Grant) -> bool:
         """Whether a request may still leave with it."""
-        return self._clock() <= grant.use_by and awake() <= grant.awake_by
+        return self._clock() <= grant.use_by
 
     def take(self) -> Grant:
         """Use the first grant."""
@@ -109,8 +99,8 @@ class Outlook(msgspec.Struct, kw_only=True):
     """What a store says about one window: its ``epoch``, and in how many microseconds it ``opens`` to claims.
 
     ``free`` tokens are not out, ``out`` are; ``due`` says in how long each sixteenth of these is back, where more wait
-    than are free. ``active`` processes lack tokens, this one with them; ``waiting`` are the others' requests. ``lifts``
-    counts the pauses that were ended by hand. All of it is as it was ``heard_at``, in seconds of the receiver's clock.
+    than may leave. ``active`` processes lack tokens, this one with them; ``waiting`` are the others' requests. Bulk
+    leaves a ``reserve`` of tokens. All of it is as it was ``heard_at``, in seconds of the receiver's clock.
     """
 
     free: int
@@ -120,15 +110,15 @@ class Outlook(msgspec.Struct, kw_only=True):
     due: list[int] = []
     active: int = 1
     waiting: int = 0
-    lifts: int = -1
+    reserve: int = 0
     smooth: bool = False
     pause: Pause | None = None
     heard_at: float = -math.inf
 
-    def wait(self, position: int, now: float, cycle: float) -> float:
-        """Seconds until this process can have been granted the token at ``position``."""
+    def wait(self, position: int, now: float, cycle: float, *, kept: int) -> float:
+        """Seconds until this process can have been granted the token at ``position``, beside ``kept`` unused ones."""
         opens = max(0.0, self.heard_at + self.opens / 1e6 - now)
-        needed = position + min(self.waiting, position * (self.active - 1)) - self.free
+        needed = position + kept + min(self.waiting, position * (self.active - 1)) - self.free
         if needed <= 0 or not self.due:
             return opens
         rounds, rest = divmod(needed - 1, max(1, self.out))

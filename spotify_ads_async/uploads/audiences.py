@@ -346,8 +346,8 @@ def _require(counts: Counts, *, skip_invalid: bool) -> None:
             ", …" if counts.refused > len(counts.refused_lines) else ""
         )
         raise _refusal(
-            f"has {counts.refused} lines without an identifier (lines {shown}): mend them, or leave them out with"
-            " skip_invalid=True",
+            f"has {counts.refused} lines without an identifier (lines {shown}), or with one where none belongs: mend"
+            " them, or leave them out with skip_invalid=True",
             "an e-mail address, a mobile advertising id or a SHA-256 hash in every line",
         )
     if not counts.identifiers:

@@ -232,6 +232,7 @@ def identifiers(
     Raises:
         KeyError: a column of ``columns`` is not in the header.
         NotCsvError: quotation marks in a file with a header do not pair.
+        SpreadsheetError: it has addresses in other columns than one that may be its own numbering.
     """
     for number, cells, others in _records(iter(lines), columns):
         pieces = [piece for cell in cells for piece in _BETWEEN.split(cell) if piece.strip()]
@@ -243,7 +244,12 @@ def identifiers(
         unsafe = any(map(_CONTROL.search, (*cells, *others)))
         # Words beside an identifier are a name; what looks like one must be one, and stand where identifiers do.
         broken = any(one not in found and _holds_one(piece) for piece, one in zip(pieces, plain, strict=True))
-        misplaced = not found and any("@" in cell or normalised(cell) for cell in others)
+        # A cell of several lines may be rows that a quotation mark took with it.
+        misplaced = any(
+            (not found and ("@" in cell or normalised(cell)))
+            or (len(cell.splitlines()) > 1 and any(map(normalised, _BETWEEN.split(cell))))
+            for cell in others
+        )
         if unsafe or broken or misplaced or (pieces and not found):
             counts.refused += 1
             if len(counts.refused_lines) < _SHOWN:
@@ -272,9 +278,16 @@ def _records(lines: Iterator[str], columns: Sequence[str] | None) -> Iterator[tu
         header = _line(first, separator)
         if _missing(header, columns) == 0 if columns is not None else _is_header(header):
             chosen = _chosen(header, columns)
+            numbering = columns is None and all(_ANY_ID.fullmatch(_trimmed(header[at])) for at in chosen)
             for number, record in _below_header(lines, separator, begun):
                 cells = [record[at] for at in chosen if at < len(record)]
-                yield number, cells, [cell for at, cell in enumerate(record) if at not in chosen]
+                others = [cell for at, cell in enumerate(record) if at not in chosen]
+                if numbering and any("@" in (normalised(cell) or "") for cell in others):
+                    raise SpreadsheetError(
+                        f"has an address in line {number} beside {_trimmed(header[chosen[0]])}, which may be its own"
+                        " numbering: call the column that counts by what it holds, such as E-Mail or IDFA"
+                    )
+                yield number, cells, others
             return
     if columns is not None:
         # None is without a column that is missing: the header in which most of them are says which.
@@ -347,5 +360,7 @@ def _chosen(header: Sequence[str], columns: Sequence[str] | None) -> list[int]:
     if columns is None:
         named = [at for at, name in enumerate(names) if _named(name)]
         return [at for at in named if not _ANY_ID.fullmatch(names[at])] or named
-    places = {name.lower(): at for at, name in enumerate(names)}
-    return [places[column.lower()] for column in columns]
+    wanted = {column.lower() for column in columns}
+    for missing in wanted.difference(map(str.lower, names)):
+        raise KeyError(missing)
+    return [at for at, name in enumerate(names) if name.lower() in wanted]

@@ -26,6 +26,7 @@ from support.raw_server import Connection, RawServer, answer
 from spotify_ads_async import AdAccount, ConfigurationError, InvalidAnswer, InvalidRequest, RequestRejected, ServerError
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.models import AudienceStatus
+from spotify_ads_async.spreadsheets import SpreadsheetError
 from spotify_ads_async.uploads import AudienceFailed
 from spotify_ads_async.uploads.hash_folder import hash_folder
 from spotify_ads_async.uploads.identifiers import Counts, distinct, encoding_of, hashed, identifiers, missing_from
@@ -269,6 +270,13 @@ def test_an_address_in_another_column_is_not_passed_over() -> None:
     assert list(identifiers(lines, None, counts)) == [sha256("a@b.co"), sha256("f@g.co")]
     assert counts.refused_lines == [3, 6]
     assert counts.empty == 2
+    # Half a quotation mark in each of two names: the rows between are part of a name.
+    counts = Counts(refused_lines=[])
+    lines = ["email,name", 'a@b.co,"Ann', 'c@d.co,Ben"', 'e@f.co,"Eve', 'asked i@j.co"']
+    assert list(identifiers([f"{line}\n" for line in lines], None, counts)) == [sha256("a@b.co"), sha256("e@f.co")]
+    assert counts.refused_lines == [2]
+    repeated = ["email,name,email\n", "a@b.co,Ann,c@d.co\n"]
+    assert list(identifiers(repeated, ["Email"], Counts())) == [sha256("a@b.co"), sha256("c@d.co")]
 
 
 def test_the_lists_own_numbering_is_no_device_beside_addresses() -> None:
@@ -278,6 +286,8 @@ def test_the_lists_own_numbering_is_no_device_beside_addresses() -> None:
     assert counts.refused_lines == [3]
     for header in ("id", "customer_id", "id,maid"):
         assert next(identifiers([header, f"{DEVICE},{DEVICE}"], None, Counts())) == sha256(DEVICE.lower())
+    with pytest.raises(SpreadsheetError, match="address in line 3 beside User ID, which may be its"):
+        list(identifiers(["User ID,Contact e-mail", f"{DEVICE},", f"{DEVICE},a@b.co"], None, Counts()))
 
 
 async def test_a_list_in_a_workbook(account: AdAccount, tmp_path: Path) -> None:
