@@ -54,6 +54,7 @@ class Conversation:
         self.lease = lease_seconds(limits)
         self._poll = min([_POLL_SECONDS, *(limit.window * _POLL_SHARE for limit in limits)])
         self._flows: dict[Flow, Grants] = {}  # somebody waits, or the store has not heard the end of a claim
+        self._numbers = 1
         self.begin_anew()
 
     def begin_anew(self) -> None:
@@ -63,7 +64,7 @@ class Conversation:
         self._flows = {}
         self.news: set[Window] = set()
         self._doubts: list[PendingRequest] = []
-        self._owner, self._label, self._numbers = uuid.uuid4().hex[:12], f"{socket.gethostname()}:{os.getpid()}", 1
+        self._owner, self._label = uuid.uuid4().hex[:12], f"{socket.gethostname()}:{os.getpid()}"
         self._trip = 0.0
         self._store_ahead, self._last_at = math.inf, -math.inf  # of our clock at most, when it was last heard of
 
@@ -206,11 +207,10 @@ class Conversation:
         for window, heard in zip(said.windows, reply.windows, strict=True):
             heard.epoch = _NO_EPOCH if jumped else heard.epoch
             self._hear(window, heard, now)
+        use_by = -math.inf if jumped else said.asked_at + self.lease / 2
         for grants, numbers in said.told:
             for number, end in numbers.items():
-                if grants.over.get(number) is end:  # else it ended while the message was under way
-                    del grants.over[number]
-        use_by = -math.inf if jumped else said.asked_at + self.lease / 2
+                grants.heard(number, end, use_by)
         for (grants, claim), delays in zip(said.claims, reply.grants, strict=True):
             usable_at = [now + delay / 1e6 for delay in delays]
             granted = [Grant(at, number, use_by) for number, at in enumerate(usable_at, claim.first)]
