@@ -6,6 +6,7 @@ A token is ``process:number`` and when it is free. Times are microseconds of the
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import Counter
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from spotify_ads_async.governor.window import BULK_TURN, reserve
 
 __all__ = ["Surroundings", "exchange"]
 
-_DUE_PARTS, _STEP_BACK = 16, 1_000_000
+_DUE_PARTS, _STEP_BACK = 32, 1_000_000
 
 
 class Surroundings(NamedTuple):
@@ -136,14 +137,17 @@ class _Window:
         if me is not None and (self.bound is not None or me.waiting == 0):
             me.short = bool(self.bound)
         dues, waiting = sorted(state.tokens.values()), sum(owner.waiting for owner in state.owners.values())
-        parts = min(len(dues), _DUE_PARTS) if waiting > self.free - self.reserve else 0
-        ranked = [dues[part * len(dues) // parts] for part in range(parts)]
+        due, rank = list[tuple[int, int]](), 0
+        while waiting > self.free - self.reserve and rank < len(dues) and len(due) < _DUE_PARTS:
+            count = bisect_right(dues, dues[rank] + state.cycle // _DUE_PARTS) - rank
+            due.append((max(0, min(dues[rank] - at, state.cycle)), count))
+            rank += count
         return Outlook(
             epoch=state.epoch,
             opens=max(0, state.closed - at),
             free=max(0, self.free),
             out=len(dues),
-            due=[max(0, min(due - at, state.cycle)) for due in ranked],
+            due=due,
             active=self.active,
             waiting=waiting - (me.waiting if me is not None else 0),
             reserve=self.reserve,
