@@ -127,28 +127,26 @@ class Conversation:
     def _claims(self, asking: list[Flow], places: dict[Window, int], now: float) -> list[tuple[Grants, Claim]]:
         """For those who wait and have no grant: first for all interactive requests, then for bulk ones."""
         found: list[tuple[Grants, Claim]] = []
-        wishes = [(flow, self._wish(flow, self._flows[flow], now)) for flow in asking]
-        for bulk, flow, count in [(bulk, flow, counts[bulk]) for bulk in (False, True) for flow, counts in wishes]:
-            if count:
-                claim = Claim([places[window] for window in flow.windows], self._numbers, count, bulk)
-                found.append((self._flows[flow], claim))
-                self._numbers += count
+        for bulk in (False, True):
+            for flow in asking:
+                grants, most = self._flows[flow], min(self._can_leave_soon(window, now) for window in flow.windows)
+                both = len(flow.interactive), flow.waiting
+                interactive, lacking = (max(0, min(most, waiting - len(grants.usable))) for waiting in both)
+                if count := lacking - interactive if bulk else interactive:
+                    claim = Claim([places[window] for window in flow.windows], self._numbers, count, bulk)
+                    found.append((grants, claim))
+                    self._numbers += count
         return found
 
-    def _wish(self, flow: Flow, grants: Grants, now: float) -> tuple[int, int]:
-        """How many interactive and how many bulk requests can leave soon and have no grant."""
-        most, horizon = flow.waiting, self._horizon()
-        for window in flow.windows:
-            if window.paused_until > now + horizon:
-                return 0, 0
-            if window.pacer is not None:
-                soon = 2 * (horizon + self._trip) / window.pacer.interval + window.waiting / 10
-                if window.paused_until > now:  # at its end, what it held back leaves
-                    soon += window.pause_length / window.pacer.interval
-                most = min(most, 1 + math.ceil(soon))
-        granted = len(grants.usable)
-        interactive = max(0, min(len(flow.interactive) - granted, most))
-        return interactive, max(0, min(flow.waiting - granted, most) - interactive)
+    def _can_leave_soon(self, window: Window, now: float) -> int:
+        """How many requests a pause and the rhythm let leave before what is claimed later is there."""
+        horizon, pacer = self._horizon(), window.pacer
+        if window.paused_until > now + horizon:
+            return 0
+        if pacer is None:
+            return window.waiting
+        held_back = window.pause_length if window.paused_until > now else 0.0  # leaves at its end
+        return 1 + math.ceil((2 * (horizon + self._trip) + held_back) / pacer.interval + window.waiting / 10)
 
     def _horizon(self) -> float:
         """How far ahead tokens are claimed: until after the next exchange, and well within the time for using them."""
