@@ -116,7 +116,7 @@ class Conversation:
                 tokens.setdefault(window, {}).update(told[-1][1])
         if leaving or self._last_at <= now - self.lease / 3:
             for window in [*self._scheduler.windows.values()]:
-                if window.out or window.waiting or window.outlook.epoch == _NO_EPOCH:
+                if window.out or window.waiting:
                     tokens.setdefault(window, {})
         claims = self._claims(asking, {window: place for place, window in enumerate(tokens)}, now)
         lease, horizon = _microseconds(self.lease), _microseconds(self._horizon())
@@ -195,19 +195,22 @@ class Conversation:
         now = self.now()
         took = now - said.asked_at
         self._trip = took if self._trip == 0.0 else self._trip + (took - self._trip) * 0.2
-        jumped = self._clock_jumped(reply.time / 1e6, said.asked_at, now)
-        if jumped:
+        if self._clock_jumped(reply.time / 1e6, said.asked_at, now):
             logger.warning("the clock of %s was set forward: nothing leaves until what was spent before is over", store)
+            self.unanswered(said)
+            for window in [*said.windows, *(window for window in self._scheduler.windows.values() if window.out)]:
+                window.outlook.epoch = _NO_EPOCH
+                self.news.add(window)
+            return
         for window, heard in zip(said.windows, reply.windows, strict=True):
-            heard.epoch = _NO_EPOCH if jumped else heard.epoch
             self._hear(window, heard, now)
         for grants, numbers in said.told:
             for number, end in numbers.items():
                 if grants.over.get(number) is end:  # else it ended while the message was under way
                     del grants.over[number]
-        use_by = -math.inf if jumped else said.asked_at + self.lease / 2
         for (grants, claim), delays in zip(said.claims, reply.grants, strict=True):
             usable_at = [now + delay / 1e6 for delay in delays]
+            use_by = said.asked_at + self.lease / 2
             granted = [Grant(at, number, use_by) for number, at in enumerate(usable_at, claim.first)]
             grants.usable = deque(sorted([*grants.usable, *granted]))
         for flow in said.asking or self._flows:  # where nobody asked, all windows were heard of
