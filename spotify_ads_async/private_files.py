@@ -30,7 +30,7 @@ __all__ = [
 DoneT = TypeVar("DoneT")
 
 _PATIENCE_SECONDS = 10.0
-_IN_USE_SECONDS = 2.0
+_IN_USE_TRIES = 200
 _PAGE = 4096
 _RANDOM = "?" * 8
 """How the names end that :mod:`tempfile` makes. Another file's may begin alike: a.json, a.json.json."""
@@ -133,14 +133,11 @@ def require_writable(folder: Path) -> None:
 
 def _when_free(work: Callable[[], DoneT]) -> DoneT:
     """Windows replaces no file that another process has open, and opens none that is being replaced: try again then."""
-    until = time.monotonic() + _IN_USE_SECONDS
-    while True:
-        try:
+    for _ in range(_IN_USE_TRIES if sys.platform == "win32" else 0):
+        with contextlib.suppress(PermissionError):
             return work()
-        except PermissionError:
-            if sys.platform != "win32" or time.monotonic() > until:
-                raise
         time.sleep(0.01)
+    return work()
 
 
 def append_private_line(file: Path, text: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 from support import calls, faults
 from support.calls import client
 from support.raw_server import Behaviour, Connection, RawServer, answer, stall
+from support.virtual_time import on_a_patient_clock
 
 from spotify_ads_async import (
     ConfigurationError,
@@ -55,6 +56,7 @@ async def test_refusals_and_replays_do_not_use_up_the_budget() -> None:
                 await calls.READ.by(ads)
 
 
+@on_a_patient_clock
 async def test_retry_after_is_kept_without_a_window_to_pause() -> None:
     arrivals: list[float] = []
 
@@ -70,6 +72,7 @@ async def test_retry_after_is_kept_without_a_window_to_pause() -> None:
 
 
 @pytest.mark.parametrize("status", [503, 409])
+@on_a_patient_clock
 async def test_retry_after_is_kept_on_other_answers_too(status: int) -> None:
     events: list[Event] = []
     body = {"error_codes": [{"code": "IDEMPOTENCY_REQUEST_IN_PROGRESS"}]}
@@ -84,6 +87,7 @@ async def test_retry_after_is_kept_on_other_answers_too(status: int) -> None:
     assert retried.delay >= 0.1
 
 
+@on_a_patient_clock
 async def test_a_retry_after_of_one_attempt_says_nothing_about_the_next_failure() -> None:
     events: list[Event] = []
     script = [faults.failed(429, Retry_After="0.2"), faults.reset]
@@ -165,6 +169,7 @@ async def test_a_write_that_the_server_failed_at_is_in_doubt_and_says_what_to_do
     )
 
 
+@on_a_patient_clock
 async def test_a_deadline_amid_a_write_leaves_its_outcome_unknown() -> None:
     async with RawServer(otherwise=stall) as server, client(server.base_url, deadline=1.0) as ads:
         with pytest.raises(OutcomeUnknown, match="deadline") as caught:
@@ -201,6 +206,7 @@ async def test_what_comes_first_of_deadline_and_patience_bounds_the_wait(patienc
         assert len(server.received) == 1
 
 
+@on_a_patient_clock
 async def test_a_deadline_does_not_sleep_longer_than_it_lasts() -> None:
     policy = RetryPolicy(first_delay=1000.0, longest_delay=1000.0)
     async with RawServer(otherwise=faults.failed(503, Retry_After="100")) as server:
@@ -288,6 +294,7 @@ async def test_what_a_create_made_and_cannot_be_read_is_an_unknown_outcome(
     assert isinstance(error.__cause__, Conflict)
 
 
+@on_a_patient_clock
 async def test_a_deadline_holds_for_reading_what_a_create_made() -> None:
     async with RawServer(otherwise=stall, script=[COMPLETED]) as server, client(server.base_url, deadline=0.3) as ads:
         with pytest.raises(OutcomeUnknown, match="deadline"):
@@ -385,8 +392,10 @@ async def test_pauses_grow_and_are_spread() -> None:
     assert backoff(policy, 5, lambda: 0.0) == 0.0
 
 
+@on_a_patient_clock
 async def test_a_call_that_waits_for_quota_while_the_client_closes_is_told_so() -> None:
-    governor, waits = Governor([Limit("client_id", requests=1, window=0.2)]), asyncio.Event()
+    governor = Governor([Limit("client_id", requests=1, window=0.2)], clock=time.monotonic)
+    waits = asyncio.Event()
     governor.subscribe(lambda event: waits.set() if isinstance(event, Waiting) else None)
     async with RawServer(otherwise=answer(200, calls.READ.answer)) as server:
         async with client(server.base_url, governor=governor) as ads:

@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -386,15 +387,20 @@ async def test_an_address_that_is_forgotten_as_it_comes_is_looked_up_again(monke
 @pytest.mark.parametrize("runner", ["asyncio", "uvloop"])
 def test_a_connection_that_ended_while_the_program_was_busy_is_not_written_to(runner: str) -> None:
     """The system knows of the end, the loop does not yet: a write into it would be an unknown outcome."""
+    over = threading.Event()
 
     async def answer_and_end(connection: Connection) -> None:
         await answer(200, calls.WRITE.answer)(connection)
+        connection.writer.get_extra_info("socket").shutdown(socket.SHUT_WR)
         connection.keep = False
+        over.set()
 
     async def use(api: RawServer) -> None:
         async with client(api.base_url, policy=calls.ONCE) as ads:
             for number in range(1, 4):
                 await calls.WRITE.by(ads)
+                assert over.wait(60)
+                over.clear()
                 time.sleep(0.1)  # noqa: ASYNC251  # so that this loop hears of nothing
                 assert (len(api.received), api.connections) == (number, number)
 

@@ -24,7 +24,7 @@ def server_in_a_thread(otherwise: Behaviour | None = None) -> Iterator[RawServer
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), name="server")
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(60)
     try:
         yield server
     finally:

@@ -1,16 +1,21 @@
-"""An event loop whose time jumps: where nothing is ready, the next timer is due at once. An hour passes in moments."""
+"""Event loops whose time jumps: where nothing is ready, the next timer is due at once. An hour passes in moments."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import selectors
+import time
 from collections.abc import Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import pytest
 
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
 
 ResultT = TypeVar("ResultT")
+ParametersT = ParamSpec("ParametersT")
 
 
 class NothingLeftToWaitForError(RuntimeError):
@@ -67,3 +72,38 @@ def run_virtually(program: Callable[[VirtualTimeLoop], Coroutine[Any, Any, Resul
         return result
     finally:
         loop.close()
+
+
+class _WaitingSelector(selectors.DefaultSelector):
+    """Waits for the network, and for the clock where the network is silent."""
+
+    now = 1e6
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        found = super().select(timeout and min(timeout, _SILENCE_SECONDS))
+        if timeout is not None and not found:
+            self.now += max(0.0, timeout)
+        return found
+
+
+_SILENCE_SECONDS = 0.02
+"""Real time after which nothing is on its way any more between two ends that are both of this process."""
+
+
+def on_a_patient_clock(
+    test: Callable[ParametersT, Coroutine[Any, Any, None]],
+) -> Callable[ParametersT, None]:
+    """Run a test with sockets whose time stands while anything happens: no limit passes because the machine is slow.
+
+    Where nothing happens, the next timer is due at once. Server and client both belong to the test's process.
+    """
+
+    @functools.wraps(test)
+    def run(*args: ParametersT.args, **options: ParametersT.kwargs) -> None:
+        selector = _WaitingSelector()
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(time, "monotonic", lambda: selector.now)
+            with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
+                runner.run(test(*args, **options))
+
+    return run

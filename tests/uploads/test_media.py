@@ -521,7 +521,7 @@ async def test_a_final_status_ends_the_wait_at_once_with_what_to_do(tmp_path: Pa
     path = media(tmp_path, 6 * MIB)
     async with MediaServer(status=status) as server, client(server.base_url) as ads:
         with (
-            anyio.fail_after(20),
+            anyio.fail_after(60),
             pytest.raises(AssetFailed, match=f"spot.mp3 will not be ready, for asset {ASSET} is {status}: .*{advice}"),
         ):
             await ads.ad_account(ACCOUNT).assets.upload(path)

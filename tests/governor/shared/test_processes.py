@@ -16,10 +16,13 @@ from pathlib import Path
 
 import anyio.to_thread
 import pytest
+from support import calls
+from support.raw_server import RawServer, answer
 from support.virtual_store import fullest
 
 from spotify_ads_async import QuotaTimeout, StoreUnavailable
-from spotify_ads_async.governor import Governor, Limit, Priority
+from spotify_ads_async.events import RequestSent
+from spotify_ads_async.governor import Admitted, Governor, Limit
 from spotify_ads_async.governor.shared import lift_pauses, open_store
 
 WINDOW = 2.0
@@ -105,12 +108,33 @@ async def test_what_a_forked_child_spends_is_known_after_its_parent_has_left_the
     await through.aclose()
     os.write(closed_by_parent, b".")
     await ended([child])
-    kept = open_store(store, timeout=5.0)
+    kept = open_store(store, timeout=30.0)
     assert kept is not None
     assert [len(window.dues) for window in await kept.look()] == [7]
     await kept.aclose()
     for end in (begun, begun_by_child, closed, closed_by_parent):
         os.close(end)
+
+
+async def test_a_request_whose_process_was_stopped_while_it_connected_asks_for_leave_again(store: str) -> None:
+    stopped_for, admitted = 0.0, list[object]()
+
+    def stop(event: object) -> None:
+        nonlocal stopped_for
+        stopped_for = 60.0 if isinstance(event, RequestSent) and not stopped_for else stopped_for
+
+    with_gaps = Governor(LIMITS, store=store, clock=lambda: time.monotonic() + stopped_for)
+    with_gaps.subscribe(lambda event: admitted.append(event) if isinstance(event, Admitted) else None)
+    async with (
+        RawServer(otherwise=answer(200, calls.READ.answer)) as server,
+        with_gaps,
+        calls.client(server.base_url, governor=with_gaps) as ads,
+    ):
+        ads.subscribe(stop)
+        for leaves in (2, 3):
+            await calls.READ.by(ads)
+            assert (len(admitted), len(server.received)) == (leaves, leaves - 1)
+    assert [window.in_flight for window in with_gaps.snapshot().windows] == [0, 0]
 
 
 async def test_eighty_threads_that_wait_are_all_served(store: str) -> None:
@@ -123,77 +147,37 @@ async def test_eighty_threads_that_wait_are_all_served(store: str) -> None:
                 served.append(number)
 
         def thread(number: int) -> None:
-            asyncio.run_coroutine_threadsafe(one(number), loop).result(20.0)
+            asyncio.run_coroutine_threadsafe(one(number), loop).result(60.0)
 
         # More than there are worker threads: a store that needed one of them would wait for ever.
         await asyncio.gather(*(anyio.to_thread.run_sync(thread, number) for number in range(80)))
     assert sorted(served) == list(range(80))
 
 
-async def test_everybody_leaves_within_half_a_second_of_a_pauses_end(store: str) -> None:
-    async with governor(store) as first, governor(store) as second:
-        async with second.admit(NAMES):
-            pass
-        async with first.admit(NAMES) as admission:
-            admission.answered(status=429, headers={"Retry-After": "1"})
-        ends_at = time.monotonic() + 1.0
-        await asyncio.sleep(0.1)
-        left: list[float] = []
-
-        async def one(through: Governor) -> None:
-            async with through.admit(NAMES):
-                left.append(time.monotonic() - ends_at)
-
-        await asyncio.gather(*(one(through) for through in (first, second) for _ in range(5)))
-    assert min(left) >= -0.01
-    assert max(left) < 0.9  # half a second, and a loaded machine
-
-
 async def test_a_pause_is_lifted_by_hand_for_every_process(store: str) -> None:
-    async with governor(store) as first, governor(store) as second:
+    opened = open_store(store, timeout=30.0)
+    assert opened is not None
+    async with governor(store) as first, governor(store) as second, asyncio.timeout(120.0):
         async with second.admit(NAMES), first.admit(NAMES) as admission:
-            admission.answered(status=429, headers={"Retry-After": "30"})
-        await asyncio.sleep(0.1)
+            admission.answered(status=429, headers={"Retry-After": "100"})
+        while not all(window.state.paused > window.now for window in await opened.look()):  # noqa: ASYNC110 (the store has no event)
+            await asyncio.sleep(0.02)
         held = asyncio.create_task(admitted(second))
         await asyncio.sleep(0.2)
         assert not held.done()
-        opened = open_store(store, timeout=5.0)
-        assert opened is not None
-        lifted = await lift_pauses(opened)
-        await opened.aclose()
-        assert {one.key.partition("|")[0] for one in lifted} == {"client_id", "ip"}
-        await asyncio.wait_for(held, 5.0)
+        assert {one.key.partition("|")[0] for one in await lift_pauses(opened, await opened.look())} == {
+            "client_id",
+            "ip",
+        }
+        await held
         assert await first.lift() >= 0
-        await asyncio.wait_for(admitted(first), 5.0)
+        await admitted(first)
+    await opened.aclose()
 
 
 async def admitted(through: Governor) -> None:
     async with through.admit(NAMES):
         pass
-
-
-async def test_an_interactive_call_finds_a_token_beside_another_processes_bulk_job(store: str) -> None:
-    async with governor(store) as bulk, governor(store) as calls:
-        await admitted(calls)
-        ends_at = time.monotonic() + 2.5 * WINDOW
-
-        async def job() -> None:
-            while (left := ends_at - time.monotonic()) > 0:
-                try:
-                    async with bulk.admit(NAMES, priority=Priority.BULK, max_wait=left):
-                        await asyncio.sleep(0.02)
-                except QuotaTimeout:
-                    await asyncio.sleep(0.1)
-
-        jobs = [asyncio.create_task(job()) for _ in range(20)]
-        waits: list[float] = []
-        while time.monotonic() < ends_at:
-            began = time.monotonic()
-            await admitted(calls)
-            waits.append(time.monotonic() - began)
-            await asyncio.sleep(WINDOW / 4)
-        await asyncio.gather(*jobs)
-    assert sorted(waits)[-2] < WINDOW / 2  # all but one need not wait for the next burst
 
 
 @pytest.mark.parametrize(
@@ -253,17 +237,15 @@ async def test_a_file_of_an_older_version_is_left_alone_and_waited_out(tmp_path:
             (time.monotonic_ns() // 1000, b"\xc1 nobody can read this"),
         )
     older.close()
-    began = time.monotonic()
-    async with Governor(
-        [Limit("ip", requests=5, window=0.5)], store=f"sqlite://{path}", on_store_failure="pause"
-    ) as through:
+    store = f"sqlite://{path}"
+    async with Governor([Limit("ip", requests=5, window=100.0)], store=store, on_store_failure="pause") as through:
         with pytest.raises(QuotaTimeout) as refused:
-            async with through.admit({"ip"}, max_wait=1.0):
-                pass
-        async with through.admit({"ip"}):
-            waited = time.monotonic() - began
-    assert 0.5 <= waited < 0.5 + 1.2 + 1.0
-    assert refused.value.predicted_wait == pytest.approx(waited, abs=0.7)
+            await through.admit({"ip"}, max_wait=1.0).enter()
+    assert 90.0 < refused.value.predicted_wait < 130.0
+    began = time.monotonic()
+    async with Governor([Limit("ip", requests=5, window=0.5)], store=store, on_store_failure="pause") as through:
+        await through.admit({"ip"}).enter()
+    assert time.monotonic() - began > 0.3
 
 
 def test_many_processes_with_many_governors_each_on_one_file(tmp_path: Path) -> None:

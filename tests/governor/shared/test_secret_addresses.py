@@ -26,7 +26,8 @@ async def test_a_password_of_every_kind_works_escaped_or_not(one_program: Progra
         admin.config_set("requirepass", PASSWORD)
         for given in (PASSWORD, quote(PASSWORD, safe="")):
             url = f"redis://:{given}@127.0.0.1:{server.port}/0?namespace=n"
-            async with asyncio.timeout(20.0), Governor(LIMITS, store=Secret(url)) as governor, governor.admit({"ip"}):
+            waiting = Governor(LIMITS, store=Secret(url), on_store_failure="pause")
+            async with asyncio.timeout(60.0), waiting as governor, governor.admit({"ip"}):
                 pass
         async with Governor(LIMITS, store=f"redis://:wrong-canary@127.0.0.1:{server.port}") as governor:
             with pytest.raises(SpotifyAdsError) as caught:
@@ -50,9 +51,9 @@ async def test_a_store_that_takes_nobody_is_away_and_shows_no_password(words: by
         for kind in ("redis", "redis+cluster"):
             async with Governor(LIMITS, store=f"{kind}://u:canary@127.0.0.1:{port}") as governor:
                 with pytest.raises(StoreUnavailable, match="Nothing was sent") as caught:
-                    await governor.admit({"ip"}, max_wait=2.0).enter()
+                    await governor.admit({"ip"}, max_wait=60.0).enter()
             assert "canary" not in everything_shown(caught.value)
-            store = open_store(f"{kind}://u:canary@127.0.0.1:{port}", timeout=2.0)
+            store = open_store(f"{kind}://u:canary@127.0.0.1:{port}", timeout=60.0)
             assert store is not None
             with pytest.raises(StoreUnavailable) as caught:
                 await store.look()

@@ -6,6 +6,7 @@ No window is ever exceeded, whatever is lost, and nobody waits in vain.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections import defaultdict
 from collections.abc import Coroutine, Sequence
@@ -19,11 +20,12 @@ from support.virtual_store import VirtualServer, VirtualStore, assert_kept, held
 from support.virtual_time import run_virtually
 
 from spotify_ads_async import QuotaTimeout, StoreUnavailable
-from spotify_ads_async.governor import PUBLISHED_LIMITS, Governor, Limit, StoreLost, StoreRegained
+from spotify_ads_async.governor import PUBLISHED_LIMITS, Governor, Limit, Priority, StoreLost, StoreRegained
 from spotify_ads_async.governor.shared.claims import OnStoreFailure
 
 POLICIES = st.sampled_from(["fail", "pause"])
 LIMITS = [Limit("client_id", requests=150, window=15.0), Limit("ip", requests=50, window=5.0)]
+NAMES = frozenset({"client_id", "ip"})
 RECOVERED = 27.0
 """Seconds after which a store that came back lets requests go again, whatever it lost.
 
@@ -73,7 +75,7 @@ class Fleet:
         return made
 
     async def request(self, governor: Governor, process: int, max_wait: float | None = None) -> None:
-        async with governor.admit({"client_id", "ip"}, max_wait=max_wait) as admission:
+        async with governor.admit(NAMES, max_wait=max_wait) as admission:
             self.calls[process] += 1
             trip = self.rng.uniform(0.02, 0.12)
             before = trip * self.rng.choice((0.0, self.rng.random(), 1.0))  # the server counts it at any moment
@@ -292,7 +294,7 @@ def test_a_process_that_dies_gives_its_tokens_back_one_window_after_its_lease() 
     async def scenario() -> None:
         fleet = Fleet(seed=7, processes=2)
         dead, alive = fleet.governor(0), fleet.governor(1)
-        admissions = [dead.admit({"client_id", "ip"}) for _ in range(50)]
+        admissions = [dead.admit(NAMES) for _ in range(50)]
         for admission in admissions:
             await admission.__aenter__()
         died_at = asyncio.get_running_loop().time()
@@ -384,6 +386,56 @@ def test_who_may_not_wait_is_told_by_the_store_not_by_what_it_last_said() -> Non
     run_virtually(lambda _: scenario())
 
 
+def test_bulk_is_told_how_long_it_takes_beside_the_tokens_that_are_left_to_interactive_requests() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=17, processes=2)
+        async with fleet.governor(0) as calls, fleet.governor(1) as bulk:
+            async with calls.admit({"ip"}):
+                pass
+            told: list[float] = []
+            while not told:
+                try:
+                    async with bulk.admit({"ip"}, priority=Priority.BULK, max_wait=1.0):
+                        pass
+                except QuotaTimeout as refusal:
+                    told.append(refusal.predicted_wait)
+            assert 4.0 < told[-1] < 5.1
+
+    run_virtually(lambda _: scenario())
+
+
+def test_those_who_need_other_windows_are_not_passed_by_whoever_comes_later() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=18, processes=1)
+        async with fleet.governor(0) as governor, asyncio.TaskGroup() as group:
+            busy = [group.create_task(fleet.send(governor, 0, 60.0)) for _ in range(100)]
+            for _ in range(5):
+                await asyncio.sleep(1.3)
+                async with asyncio.timeout(20.0), governor.scope(client_id="another").admit({"client_id", "ip"}):
+                    pass
+            for task in busy:
+                task.cancel()
+
+    run_virtually(lambda _: scenario())
+
+
+def test_each_of_many_clients_has_its_turn_at_a_store_that_is_far_away() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=19, processes=1, latency=0.4)
+        served: set[str] = set()
+
+        async def send(client_id: str) -> None:
+            while len(served) < 150:
+                async with governor.scope(client_id=client_id).admit({"client_id", "ip"}):
+                    served.add(client_id)
+
+        async with fleet.governor(0) as governor, asyncio.timeout(180.0), asyncio.TaskGroup() as group:
+            for number in range(450):
+                group.create_task(send(str(number % 150)))
+
+    run_virtually(lambda _: scenario())
+
+
 def test_where_not_all_can_leave_in_time_those_who_came_last_are_refused() -> None:
     async def scenario() -> None:
         fleet = Fleet(seed=16, processes=1)
@@ -417,7 +469,7 @@ def test_a_request_that_ends_while_the_store_hears_that_it_is_under_way_is_told_
     async def scenario() -> None:
         fleet = Fleet(seed=18, processes=1, latency=0.4)
         async with fleet.governor(0) as governor:
-            async with governor.admit({"client_id", "ip"}) as admission:
+            async with governor.admit(NAMES) as admission:
                 await asyncio.sleep(1.3)
                 assert governor.exchanges == 2, "under way"
                 admission.answered(status=200)
@@ -428,18 +480,47 @@ def test_a_request_that_ends_while_the_store_hears_that_it_is_under_way_is_told_
     run_virtually(lambda _: scenario())
 
 
-def test_a_refusal_pauses_every_process() -> None:
+def test_a_refusal_pauses_every_process_and_all_leave_within_half_a_second_of_its_end() -> None:
     async def scenario() -> None:
-        fleet = Fleet(seed=11, processes=2)
+        fleet, loop = Fleet(seed=11, processes=2), asyncio.get_running_loop()
         async with fleet.governor(0) as first, fleet.governor(1) as second:
             await fleet.request(second, 1)
-            async with first.admit({"client_id", "ip"}) as admission:
+            async with first.admit(NAMES) as admission:
                 admission.answered(status=429, headers={"Retry-After": "3"})
+            ends_at, left = loop.time() + 3.0, []
             await asyncio.sleep(0.6)
-            began = asyncio.get_running_loop().time()
-            await fleet.request(second, 1)
-            assert asyncio.get_running_loop().time() - began > 1.5
+
+            async def one(through: Governor) -> None:
+                async with through.admit(NAMES):
+                    left.append(loop.time() - ends_at)
+
+            await asyncio.gather(*(one(through) for through in (first, second) for _ in range(5)))
+            assert min(left) >= 0.0
+            assert max(left) <= 0.5
             assert all(window.smooth for window in second.snapshot().windows)
+
+    run_virtually(lambda _: scenario())
+
+
+def test_an_interactive_call_finds_a_token_beside_another_processes_bulk_job() -> None:
+    async def scenario() -> None:
+        fleet, loop = Fleet(seed=12, processes=2), asyncio.get_running_loop()
+        async with fleet.governor(0) as bulk, fleet.governor(1) as calls:
+
+            async def job() -> None:
+                with contextlib.suppress(QuotaTimeout):
+                    while True:
+                        async with bulk.admit(NAMES, priority=Priority.BULK, max_wait=30.0 - loop.time()):
+                            await asyncio.sleep(0.02)
+
+            jobs, waits = [asyncio.create_task(job()) for _ in range(20)], []
+            for _ in range(20):
+                began = loop.time()
+                async with calls.admit(NAMES):
+                    waits.append(loop.time() - began)
+                await asyncio.sleep(1.25)
+            await asyncio.gather(*jobs)
+        assert sorted(waits)[-2] < 2.5, "all but one need not wait for the next burst"
 
     run_virtually(lambda _: scenario())
 
@@ -466,6 +547,22 @@ def test_a_governor_lifts_the_pauses_of_its_own_windows_for_every_process() -> N
         assert paused == {"ann": False, "ben": True}
         for through in made:
             await through.aclose()
+
+    run_virtually(lambda _: scenario())
+
+
+def test_a_store_that_lost_its_data_is_told_of_a_pause_again() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=14, processes=1)
+        async with fleet.governor(0) as governor:
+            async with governor.admit({"client_id"}) as admission:
+                admission.answered(status=429, headers={"Retry-After": "60"})
+            await asyncio.sleep(3.0)
+            fleet.server.lose_data(restart=False)
+            await asyncio.sleep(3.0)
+            (kept,) = fleet.server.look()
+            assert 53.0 < (kept.state.paused - kept.now) / 1e6 < 55.0
+            assert 53.0 < governor.snapshot().windows[0].paused_for < 55.0
 
     run_virtually(lambda _: scenario())
 
