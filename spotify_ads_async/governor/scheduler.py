@@ -123,7 +123,8 @@ class Scheduler:
         self._taking_over = threading.Lock()  # another thread of the parent may have held it
         self._belong_to(None)
         self.forked_at_departure = self.departures
-        counted_by = self.clock() + self.counted_within
+        now = self.clock()
+        counted_by = self.given_up(now, now)
         for window in self.windows.values():
             for _ in range(window.in_flight):
                 window.settle(counted_by)

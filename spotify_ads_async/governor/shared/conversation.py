@@ -54,6 +54,7 @@ class Conversation:
         self.lease = lease_seconds(limits)
         self._poll = min([_POLL_SECONDS, *(limit.window * _POLL_SHARE for limit in limits)])
         self._flows: dict[Flow, Grants] = {}  # somebody waits, or the store has not heard the end of a claim
+        self._numbers = 1
         self.begin_anew()
 
     def begin_anew(self) -> None:
@@ -63,7 +64,7 @@ class Conversation:
         self._flows = {}
         self.news: set[Window] = set()
         self._doubts: list[PendingRequest] = []
-        self._owner, self._label, self._numbers = uuid.uuid4().hex[:12], f"{socket.gethostname()}:{os.getpid()}", 1
+        self._owner, self._label = uuid.uuid4().hex[:12], f"{socket.gethostname()}:{os.getpid()}"
         self._trip = 0.0
         self._store_ahead, self._last_at = math.inf, -math.inf  # of our clock at most, when it was last heard of
 
@@ -114,6 +115,8 @@ class Conversation:
                 continue
             for window in flow.windows:
                 tokens.setdefault(window, {}).update(told[-1][1])
+        for flow in asking:  # to the end: a message has room for so many, and the next one begins with the others
+            self._flows[flow] = self._flows.pop(flow)
         if leaving or self._last_at <= now - self.lease / 3:
             for window in [*self._scheduler.windows.values()]:
                 if window.out or window.waiting:
@@ -125,17 +128,18 @@ class Conversation:
         return Message(exchange, now, list(tokens), asking, claims, told, news)
 
     def _claims(self, asking: list[Flow], places: dict[Window, int], now: float) -> list[tuple[Grants, Claim]]:
-        """For those who wait and have no grant: first for all interactive requests, then for bulk ones."""
+        """For those who wait and have no grant: interactive ones first, and in a class whose first came first."""
         found: list[tuple[Grants, Claim]] = []
-        for bulk in (False, True):
-            for flow in asking:
-                grants, most = self._flows[flow], min(self._can_leave_soon(window, now) for window in flow.windows)
-                both = len(flow.interactive), flow.waiting
-                interactive, lacking = (max(0, min(most, waiting - len(grants.usable))) for waiting in both)
-                if count := lacking - interactive if bulk else interactive:
-                    claim = Claim([places[window] for window in flow.windows], self._numbers, count, bulk)
-                    found.append((grants, claim))
-                    self._numbers += count
+        firsts = [(False, next(iter(flow.interactive)), flow) for flow in asking if flow.interactive]
+        firsts += [(True, next(iter(flow.bulk)), flow) for flow in asking if flow.bulk]
+        for bulk, _, flow in sorted(firsts):
+            grants, most = self._flows[flow], min(self._can_leave_soon(window, now) for window in flow.windows)
+            both = len(flow.interactive), flow.waiting
+            interactive, lacking = (max(0, min(most, waiting - len(grants.usable))) for waiting in both)
+            if count := lacking - interactive if bulk else interactive:
+                claim = Claim([places[window] for window in flow.windows], self._numbers, count, bulk)
+                found.append((grants, claim))
+                self._numbers += count
         return found
 
     def _can_leave_soon(self, window: Window, now: float) -> int:
@@ -204,13 +208,12 @@ class Conversation:
             return
         for window, heard in zip(said.windows, reply.windows, strict=True):
             self._hear(window, heard, now)
+        use_by = said.asked_at + self.lease / 2
         for grants, numbers in said.told:
             for number, end in numbers.items():
-                if grants.over.get(number) is end:  # else it ended while the message was under way
-                    del grants.over[number]
+                grants.heard(number, end, use_by)
         for (grants, claim), delays in zip(said.claims, reply.grants, strict=True):
             usable_at = [now + delay / 1e6 for delay in delays]
-            use_by = said.asked_at + self.lease / 2
             granted = [Grant(at, number, use_by) for number, at in enumerate(usable_at, claim.first)]
             grants.usable = deque(sorted([*grants.usable, *granted]))
         for flow in said.asking or self._flows:  # where nobody asked, all windows were heard of

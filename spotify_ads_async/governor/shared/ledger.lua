@@ -179,7 +179,7 @@ local function answer(window)
   state.out = out
   if me and (window.bound ~= nil or me.waiting == 0) then me.short = window.bound or false end
   for _, owner in pairs(state.owners) do waiting = waiting + owner.waiting end
-  local parts = waiting > window.free and math.min(out, DUE_PARTS) or 0
+  local parts = waiting > window.free - window.reserve and math.min(out, DUE_PARTS) or 0
   for part = 1, parts do
     local rank = math.floor((part - 1) * out / parts)
     local found = redis.call('ZRANGE', window.tokens, rank, rank, 'WITHSCORES')
@@ -192,7 +192,7 @@ local function answer(window)
   redis.call('HSET', KEYS[2], window.report.key, now)
   return {
     epoch = state.epoch, opens = math.max(0, state.closed - at), free = math.max(0, window.free), out = out, due = due,
-    active = window.active, waiting = waiting - (me and me.waiting or 0), smooth = state.smooth,
+    active = window.active, waiting = waiting - (me and me.waiting or 0), reserve = window.reserve, smooth = state.smooth,
     pause = state.paused > at and {state.paused - at, state.asked - at, state.cause} or nil,
   }
 end

@@ -132,7 +132,7 @@ class _Window:
         if me is not None and (self.bound is not None or me.waiting == 0):
             me.short = bool(self.bound)
         dues, waiting = sorted(state.tokens.values()), sum(owner.waiting for owner in state.owners.values())
-        parts = min(len(dues), _DUE_PARTS) if waiting > self.free else 0
+        parts = min(len(dues), _DUE_PARTS) if waiting > self.free - self.reserve else 0
         ranked = [dues[part * len(dues) // parts] for part in range(parts)]
         return Outlook(
             epoch=state.epoch,
@@ -142,6 +142,7 @@ class _Window:
             due=[max(0, min(due - at, state.cycle)) for due in ranked],
             active=self.active,
             waiting=waiting - (me.waiting if me is not None else 0),
+            reserve=self.reserve,
             smooth=state.smooth,
             pause=Pause(state.paused - at, state.asked - at, state.cause) if state.paused > at else None,
         )

@@ -178,17 +178,18 @@ def test_a_clock_that_is_set_forward_while_the_store_is_far_away_is_noticed(capl
 def test_a_clock_that_is_set_forward_concerns_every_window_of_a_process() -> None:
     async def scenario() -> None:
         fleet = Fleet(seed=5, processes=1, limits=LIMITS[:1])
-        async with fleet.governor(0) as governor:
+        async with fleet.governor(0) as governor, fleet.governor(0) as newcomer:
             ann, ben = governor.scope(client_id="ann"), governor.scope(client_id="ben")
             async with ann.admit({"client_id"}):
                 pass
             for _ in range(LIMITS[0].requests):
                 async with ben.admit({"client_id"}):
                     pass
+            await asyncio.sleep(1.0)
             fleet.server.ahead_by += 60.0
-            for one in (ann, ben):  # the first one's message is not about the other's window
+            for one in (ann, newcomer.scope(client_id="ben")):  # the first one's message is not about ben's window
                 with pytest.raises(QuotaTimeout):
-                    await one.admit({"client_id"}, max_wait=5.0).enter()
+                    await one.admit({"client_id"}, max_wait=1.0).enter()
 
     run_virtually(lambda _: scenario())
 
@@ -400,6 +401,56 @@ def test_who_may_not_wait_is_told_by_the_store_not_by_what_it_last_said() -> Non
             with pytest.raises(QuotaTimeout) as refusal:
                 await fleet.request(second, 1, max_wait=0.0)
             assert 3.5 < refusal.value.predicted_wait < 6.0
+
+    run_virtually(lambda _: scenario())
+
+
+def test_bulk_is_told_how_long_it_takes_beside_the_tokens_that_are_left_to_interactive_requests() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=17, processes=2)
+        async with fleet.governor(0) as calls, fleet.governor(1) as bulk:
+            async with calls.admit({"ip"}):
+                pass
+            told: list[float] = []
+            while not told:
+                try:
+                    async with bulk.admit({"ip"}, priority=Priority.BULK, max_wait=1.0):
+                        pass
+                except QuotaTimeout as refusal:
+                    told.append(refusal.predicted_wait)
+            assert 4.0 < told[-1] < 5.1
+
+    run_virtually(lambda _: scenario())
+
+
+def test_those_who_need_other_windows_are_not_passed_by_whoever_comes_later() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=18, processes=1)
+        async with fleet.governor(0) as governor, asyncio.TaskGroup() as group:
+            busy = [group.create_task(fleet.send(governor, 0, 60.0)) for _ in range(100)]
+            for _ in range(5):
+                await asyncio.sleep(1.3)
+                async with asyncio.timeout(20.0), governor.scope(client_id="another").admit({"client_id", "ip"}):
+                    pass
+            for task in busy:
+                task.cancel()
+
+    run_virtually(lambda _: scenario())
+
+
+def test_each_of_many_clients_has_its_turn_at_a_store_that_is_far_away() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=19, processes=1, latency=0.4)
+        served: set[str] = set()
+
+        async def send(client_id: str) -> None:
+            while len(served) < 150:
+                async with governor.scope(client_id=client_id).admit({"client_id", "ip"}):
+                    served.add(client_id)
+
+        async with fleet.governor(0) as governor, asyncio.timeout(180.0), asyncio.TaskGroup() as group:
+            for number in range(450):
+                group.create_task(send(str(number % 150)))
 
     run_virtually(lambda _: scenario())
 
