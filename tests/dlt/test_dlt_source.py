@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from typing import Any
 import dlt
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
+from support.free_ports import free_port
 
 from spotify_ads_async import AdsClient, ConfigurationError, Governor, RetryPolicy
 from spotify_ads_async.dlt import DEFAULT_METRICS, backfill, spotify_ads
@@ -433,9 +433,7 @@ def postgres() -> Iterator[str]:
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not programs:
         pytest.skip("there is no PostgreSQL on this machine: apt-get install postgresql")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     folder = Path(f"/tmp/spotify-ads-test-postgres-{port}")  # noqa: S108 - its user must reach it
     folder.mkdir(mode=0o777)
     user = None
