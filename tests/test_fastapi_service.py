@@ -151,7 +151,7 @@ def serving(command: list[str], folder: Path, settings: dict[str, str], address:
         ) as process,
     ):
         try:
-            for _ in range(300):
+            for _ in range(1200):
                 assert process.poll() is None, said.read_text()
                 with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/openapi.json", timeout=5):  # noqa: S310 (its own)
                     break

@@ -338,8 +338,9 @@ backfill(pipeline, {day(199)!r}, accounts=[{A!r}], metrics=["IMPRESSIONS"], tabl
     moments, random = iter((1, 3, 5, 9, 14, 20, 27)), Random(7)  # noqa: S311 - no secret
     killed = 0
     while True:
+        kill_at = len(server.asked) + next(moments, 10_000)
+        server.answers = kill_at + 2  # so that it is not over before it is killed
         with subprocess.Popen([sys.executable, "-c", program]) as running:
-            kill_at = len(server.asked) + next(moments, 10_000)
             while running.poll() is None and len(server.asked) < kill_at:
                 time.sleep(0.001)
             time.sleep(random.random() / 2)  # in the midst of extracting, normalizing, or loading
