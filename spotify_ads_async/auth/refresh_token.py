@@ -12,6 +12,7 @@ import functools
 import os
 import time
 from collections.abc import Callable, Collection
+from contextvars import Context
 
 import aiohttp
 import msgspec
@@ -123,9 +124,9 @@ class RefreshToken(NotCopied):
         loop = asyncio.get_running_loop()
         refreshing = self._refreshing.get(loop)
         if refreshing is None or refreshing.cancelling():
-            # A task of its own: the call that needs it first may be cancelled, and the answer may hold the only refresh
-            # token that is valid from now on. `finish` waits for it.
-            refreshing = loop.create_task(self._refresh(http), name="refresh of an access token")
+            # A task and context of its own: the call that needs it first may be cancelled, and the answer may hold the
+            # only refresh token that is valid from now on. `finish` waits for it.
+            refreshing = loop.create_task(self._refresh(http), name="refresh of an access token", context=Context())
             self._refreshing = {one: task for one, task in self._refreshing.items() if not one.is_closed()} | {
                 loop: refreshing
             }

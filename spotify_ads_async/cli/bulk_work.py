@@ -48,7 +48,7 @@ __all__ = [
 ]
 
 _SHOWN = 20
-_AT_ONCE = 1000
+_AT_ONCE = 250
 
 
 class Planning(msgspec.Struct, frozen=True, kw_only=True):

@@ -107,13 +107,14 @@ def _is_of(window: KeptWindow, owner: tuple[str, str]) -> bool:
 
 
 async def _lift(store: Store, limit: str | None, identity: str | None, *, everybody: bool) -> int | None:
-    paused = [_row(one) for one in await store.look()]
-    clients = sorted({row["identity"] for row in paused if row["paused_for"] > 0.0 and row["limit"] != "ip"})
+    found = [(one, _row(one)) for one in await store.look()]
+    clients = sorted({row["identity"] for _, row in found if row["paused_for"] > 0.0 and row["limit"] != "ip"})
     if len(clients) > 1 and not (everybody or limit or identity):
         say(f"several client IDs are paused ({', '.join(clients)}): say which with --identity, or --all")
         return USAGE
-    lifted = [_row(one) for one in await lift_pauses(store, limit=limit, identity=identity)]
-    for row in lifted:
+    named = [one for one, row in found if limit in {None, row["limit"]} and identity in {None, row["identity"]}]
+    lifted = await lift_pauses(store, named)
+    for row in map(_row, lifted):
         say(
             f"{row['limit']} of {row['identity']}: no longer paused; {row['paused_for']:.0f} s were left"
             f" ({row['pause_cause']})"

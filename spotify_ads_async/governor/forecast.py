@@ -32,7 +32,7 @@ def wait_for(window: Window, position: int, now: float, *, kept: int = 0) -> flo
     spacing = 0.0 if window.pacer is None else window.pacer.wait(now) + (position - 1) * window.pacer.interval
     pause = max(0.0, window.paused_until - now) + spacing
     if window.shared:
-        return max(pause, window.outlook.wait(position, now, window.cycle))
+        return max(pause, window.outlook.wait(position, now, window.cycle, kept=kept))
     kept += window.reserved
     rounds, rest = divmod(position - 1, max(1, window.limit.requests - kept))
     at = window.there_at(rest + 1 + kept)

@@ -30,7 +30,9 @@ DoneT = TypeVar("DoneT")
 
 Pace = Literal["burst", "smooth", "auto"]
 
-_MONOTONIC_RESOLUTION = time.get_clock_info("monotonic").resolution
+# It goes on while the machine sleeps, where there is one that does.
+_awake = partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
+_RESOLUTION_SECONDS = time.get_clock_info("monotonic").resolution
 _LONGEST_PAUSE_SECONDS = 1e9
 
 
@@ -56,7 +58,7 @@ class Governor:
         longest_pause: seconds; where the server asks for more, calls fail with
             :class:`~spotify_ads_async.errors.RateLimited`, and after so long the server is asked again.
         counted_within: seconds for which the tokens of a request that was given up stay out, and one window more.
-        clock: a monotonic clock, in seconds.
+        clock: a monotonic clock, in seconds. The default one goes on while the machine sleeps, where there is one.
         clock_resolution: seconds by which a reading of the clock may lag.
 
     Raises:
@@ -74,8 +76,8 @@ class Governor:
         ip: str = "this address",
         longest_pause: float = 120.0,
         counted_within: float = 10.0,
-        clock: Callable[[], float] = time.monotonic,
-        clock_resolution: float = _MONOTONIC_RESOLUTION,
+        clock: Callable[[], float] | None = None,
+        clock_resolution: float = _RESOLUTION_SECONDS,
     ) -> None:
         if pace not in {"burst", "smooth", "auto"}:
             raise ConfigurationError(f"pace is burst, smooth or auto, not {pace!r}")
@@ -91,12 +93,11 @@ class Governor:
         self._client_id, self._ip, self._clock_resolution = client_id, ip, clock_resolution
         self._listeners = Listeners()
         longest_pause = min(longest_pause, _LONGEST_PAUSE_SECONDS)
-        self._scheduler = Scheduler(clock, self._listeners, longest_pause, counted_within)
+        self._scheduler = Scheduler(clock or _awake, self._listeners, longest_pause, counted_within)
         self._adaptive = AdaptiveLimits(self._scheduler, auto=pace == "auto")
         timeout = max(1.0, lease_seconds(self.limits) / 4)
         opened = open_store(store, timeout=timeout) if isinstance(store, str | Secret) else store
         self._claims = None if opened is None else Claims(opened, self._adaptive, self.limits, on_store_failure)
-        self._windows: dict[tuple[str, str, str], Window] = {}
         self._scopes: dict[tuple[str, str], Scope] = {}
 
     def __repr__(self) -> str:
@@ -159,7 +160,7 @@ class Governor:
         return Snapshot(
             pace=self.pace,
             waiting=self._scheduler.queue.length,
-            windows=tuple(shown(window, now) for window in self._windows.values()),
+            windows=tuple(shown(window, now) for window in [*self._scheduler.windows.values()]),
             store_away_for=None if self._claims is None else self._claims.away_for,
         )
 
@@ -187,7 +188,7 @@ class Governor:
     async def _lift(self, limit: str | None, client_id: str | None) -> int:
         windows = [
             window
-            for (name, _, identity), window in self._windows.items()
+            for (name, _, identity), window in self._scheduler.windows.items()
             if limit in {None, name} and client_id in {None, identity}
         ]
         if self._claims is not None:
@@ -209,8 +210,8 @@ class Governor:
 
     def _window(self, limit: Limit, origin: str, client_id: str) -> Window:
         identity = self._ip if limit.name == "ip" else client_id
-        key = (limit.name, origin, identity)
-        if key not in self._windows:
+        key, windows = (limit.name, origin, identity), self._scheduler.windows
+        if key not in windows:
             window = Window(
                 limit,
                 owner=_place(identity, origin),
@@ -220,9 +221,8 @@ class Governor:
                 clock_resolution=self._clock_resolution,
                 shared=self.shared,
             )
-            if self._windows.setdefault(key, window) is window:  # no other thread was faster
-                self._scheduler.windows.append(window)
-        return self._windows[key]
+            windows.setdefault(key, window)  # another thread may have been faster
+        return windows[key]
 
 
 class Scope:

@@ -37,7 +37,7 @@ class Scheduler:
         self.clock, self.listeners = clock, listeners
         self.longest_pause, self.counted_within = longest_pause, counted_within
         self.queue = WaitQueue()
-        self.windows: list[Window] = []
+        self.windows: dict[tuple[str, str, str], Window] = {}  # by limit, origin and identity
         self.refusing: set[Window] = set()
         self.on_starved: Callable[[PendingRequest], Exception | None] | None = None
         self.on_fork: Callable[[], None] | None = None
@@ -91,7 +91,7 @@ class Scheduler:
             for request in waiting:
                 self._refuse(request, pause_too_long(window, now))
         else:
-            self._refuse_waits([request for request in waiting if request.expires_at < window.paused_until], now)
+            self._refuse_waits([request for request in waiting if request.expires_at < window.paused_until])
 
     def refuse_hopeless(self, requests: Sequence[PendingRequest]) -> None:
         """Refuse those whose wait, as it can now be foretold, is longer than they allow: who came last is first."""
@@ -102,7 +102,7 @@ class Scheduler:
             if now + predicted_wait(request, self.queue, now)[0] > request.expires_at:
                 self.queue.leave(request)  # nobody who came before waits for it
                 hopeless.append(request)
-        self._refuse_waits(hopeless, now)
+        self._refuse_waits(hopeless)
 
     def refuse_everybody(self, error: Callable[[], Exception]) -> None:
         """Nobody who waits now can leave: each of them gets an error of its own."""
@@ -123,8 +123,9 @@ class Scheduler:
         self._taking_over = threading.Lock()  # another thread of the parent may have held it
         self._belong_to(None)
         self.forked_at_departure = self.departures
-        counted_by = self.clock() + self.counted_within
-        for window in self.windows:
+        now = self.clock()
+        counted_by = self.given_up(now, now)
+        for window in self.windows.values():
             for _ in range(window.in_flight):
                 window.settle(counted_by)
             if window.shared:  # what the parent has out is in the store
@@ -207,8 +208,7 @@ class Scheduler:
     def _expire(self, request: PendingRequest) -> None:
         """Its patience is over; who can leave at this very moment does."""
         self.serve()
-        if not request.future.done():
-            self._refuse_wait(request, *predicted_wait(request, self.queue, self.clock()))
+        self._refuse_waits([request])
 
     def _ring(self) -> None:
         self._wakes_at, self._timer = math.inf, None
@@ -219,18 +219,16 @@ class Scheduler:
             self._timer.cancel()
         self._wakes_at, self._timer = math.inf, None
 
-    def _refuse_waits(self, requests: Sequence[PendingRequest], now: float) -> None:
+    def _refuse_waits(self, requests: Sequence[PendingRequest]) -> None:
         """Refuse all of these, each with the wait of one who would come now that they are gone."""
-        for request in requests:
+        now, waiting = self.clock(), [request for request in requests if not request.future.done()]
+        for request in waiting:
             self.queue.leave(request)
-        for request in requests:
+        for request in waiting:
             self.queue.join(request)
-            self._refuse_wait(request, *predicted_wait(request, self.queue, now))
-
-    def _refuse_wait(self, request: PendingRequest, predicted: float, window: Window) -> None:
-        if self.listeners and not request.future.done():
+            predicted, window = predicted_wait(request, self.queue, now)
             self.listeners.emit(WaitRefused(limit=window.limit.name, predicted_wait=predicted))
-        self._refuse(request, wait_too_long(window, predicted, request.expires_at - request.arrived_at))
+            self._refuse(request, wait_too_long(window, predicted, request.expires_at - request.arrived_at))
 
     def _refuse(self, request: PendingRequest, error: Exception) -> None:
         if not request.future.done():

@@ -182,6 +182,8 @@ class Window:
 
     def reserve(self, now: float) -> int:
         """Tokens that bulk requests leave to interactive ones."""
+        if self.shared:
+            return self.outlook.reserve
         return reserve(self.limit.requests, self.wanted(now), most=self.limit.requests - 1)
 
     def turn_of_bulk(self, now: float) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import warnings
 from collections.abc import Awaitable, Callable, Collection
 
 import pytest
@@ -14,6 +16,7 @@ from support.virtual_time import VirtualTimeLoop, run_virtually
 
 from spotify_ads_async.errors import ConfigurationError, QuotaTimeout, RateLimited
 from spotify_ads_async.governor import Governor, Limit, Priority
+from spotify_ads_async.governor.admission import Admission
 
 IP = (Limit("ip", requests=10, window=10.0),)
 ALL = (
@@ -404,3 +407,23 @@ def test_a_governor_outlives_its_loop() -> None:
     now = 100.0
     asyncio.run(send(governor, max_wait=0.0))
     assert governor.snapshot().waiting == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_fork_in_the_middle_of_a_request_has_no_token_more_than_its_window() -> None:
+    now = 0.0
+    governor = Governor(IP, clock=lambda: now)
+    under_way = governor.admit(["ip"])
+    assert asyncio.run(_entered(under_way))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
+        child = os.fork()
+    if child == 0:
+        under_way.answered(status=200)
+        now = 100.0
+        os._exit(governor.snapshot().windows[0].available)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 10
+
+
+async def _entered(admission: Admission) -> Admission:
+    return await admission.__aenter__()

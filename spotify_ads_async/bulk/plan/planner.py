@@ -337,9 +337,10 @@ class _Planning:
 
         def decide(found: Sequence[Found], plan: PlanFile) -> None:
             answers = dict(found)
-            decided = [self._decided(row, answers[row.entity_id]) for row in plan.planning.take(answers)]
+            rows = plan.planning.take(answers)
+            # One after the other, so that what each needs is still at hand.
             with plan.transaction():
-                plan.planning.decide(decided)
+                plan.planning.decide(self._decided(row, answers.pop(row.entity_id)) for row in rows)
 
         async def take(found: Sequence[Found], least: int = _BATCH) -> None:
             waiting.extend(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -122,13 +122,13 @@ class PlanningRows:
         self._connection.executemany("INSERT OR REPLACE INTO waiting VALUES (?, ?)", self._read)
         self._read.clear()
 
-    def _laid_by(self, numbers: Sequence[int]) -> list[ReadRow]:
+    def _laid_by(self, numbers: Sequence[int]) -> Iterator[ReadRow]:
         self._flush()
         found = self._connection.execute(
             "SELECT row FROM waiting WHERE number IN (SELECT value FROM json_each(?)) ORDER BY number",
             (encode(numbers),),
         )
-        return [_row_decoder.decode(row) for (row,) in found]
+        return (_row_decoder.decode(row) for (row,) in found)
 
     def _duplicate(self, change: Change) -> Problem | Repeated:
         (row,) = self._laid_by([self._waiting[change.entity_id]])
@@ -160,15 +160,15 @@ class PlanningRows:
         """The ids of the rows whose present state is not known yet."""
         return list(self._waiting)
 
-    def take(self, entity_ids: Iterable[str]) -> list[ReadRow]:
+    def take(self, entity_ids: Iterable[str]) -> Iterator[ReadRow]:
         """The rows of some entities, which are to be decided now."""
         numbers = [number for entity_id in entity_ids if (number := self._waiting.pop(entity_id, 0))]
         return self._laid_by(numbers)
 
-    def decide(self, decided: Sequence[Decided]) -> None:
+    def decide(self, decided: Iterable[Decided]) -> None:
         """Write down rows and what they come down to."""
         steps: list[tuple[int, int, str]] = []
-        self._connection.executemany(_ROW, [_stored(one, steps) for one in decided])
+        self._connection.executemany(_ROW, (_stored(one, steps) for one in decided))
         self._connection.executemany(_STEP, steps)
 
 

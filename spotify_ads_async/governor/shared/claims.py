@@ -59,28 +59,24 @@ class Claims:
     async def lift(self, keys: Collection[str]) -> None:
         """End pauses of these windows by hand in the store, if it answers: other processes hear of it there."""
         with contextlib.suppress(StoreUnavailable):
-            await lift_pauses(self.store, keys=keys)
+            await lift_pauses(self.store, [window for window in await self.store.look() if window.key in keys])
         self._conversation.ask_soon()
         self._wake.set()
 
     async def aclose(self) -> None:
         """Tell the store the rest, and end."""
         self._closing = True
-        task = self._task
-        if task is None or task.done():
-            await self._leave_store()
-        elif task.get_loop() is asyncio.get_running_loop():
-            self._wake.set()
-            _, late = await asyncio.wait([task], timeout=2 * _GOODBYE_SECONDS)
-            if late:  # the store does not answer
-                task.cancel()
-                await asyncio.wait([task])
+        task = self._start()
+        self._wake.set()
+        _, late = await asyncio.wait([task], timeout=2 * _GOODBYE_SECONDS)
+        if late:  # the store does not answer
+            task.cancel()
+            await asyncio.wait([task])
 
     def _starved(self, request: PendingRequest) -> Exception | None:
         """A request has to wait: see to it that the store is asked. Answers why it need not wait."""
         self._start()
         if self._problem is not None and self._on_failure == "fail":
-            self._conversation.keep_asking()  # whether the store is back
             return _lost(self._problem)
         if self._conversation.ask(request):
             self._wake.set()
@@ -92,13 +88,13 @@ class Claims:
         self._start()
         self._wake.set()
 
-    def _start(self) -> None:
+    def _start(self) -> asyncio.Task[None]:
         loop, task = asyncio.get_running_loop(), self._task
-        if task is not None and task.get_loop() is loop and not task.done():
-            return
-        self._wake = asyncio.Event()
-        # An empty context: the task outlives the call that happened to start it, and must not carry its variables.
-        self._task = loop.create_task(self._run(), name="shared quota", context=contextvars.Context())
+        if task is None or task.get_loop() is not loop or task.done():
+            self._wake = asyncio.Event()
+            # An empty context: the task outlives the call that happened to start it, and must not carry its variables.
+            self._task = task = loop.create_task(self._run(), name="shared quota", context=contextvars.Context())
+        return task
 
     async def _run(self) -> None:
         try:
@@ -106,9 +102,7 @@ class Claims:
             while not self._closing and not (self._task is not None and self._task.cancelling()):
                 self._wake.clear()
                 now = self._now()
-                due = self._conversation.due(now)
-                if self._away_since is not None:
-                    due = self._retry_at if self._conversation.is_busy(now) else math.inf
+                due = self._conversation.due(now) if self._problem is None else self._retry_at
                 if due <= now:
                     await self._exchange()
                 elif due == math.inf:

@@ -15,7 +15,7 @@ from collections import deque
 from typing import NamedTuple
 
 from spotify_ads_async.governor.adaptive import AdaptiveLimits
-from spotify_ads_async.governor.grants import Ended, Grant, Grants, Outlook, Pause, awake
+from spotify_ads_async.governor.grants import Ended, Grant, Grants, Outlook, Pause
 from spotify_ads_async.governor.shared.store import Claim, Exchange, Owner, Reply, WindowReport, lease_seconds
 from spotify_ads_async.governor.wait_queue import Flow, PendingRequest
 from spotify_ads_async.governor.window import Window
@@ -34,11 +34,10 @@ _NO_EPOCH = "?"  # of a set that cannot be trusted: whoever says it makes the st
 
 
 class Message(NamedTuple):
-    """One message and its subjects; when it was written, by the governor's clock and by one that never stands still."""
+    """One message, when it was written, and its subjects."""
 
     exchange: Exchange
     asked_at: float
-    awake_at: float
     windows: list[Window]
     asking: list[Flow]
     claims: list[tuple[Grants, Claim]]
@@ -54,8 +53,8 @@ class Conversation:
         self.now = self._scheduler.clock
         self.lease = lease_seconds(limits)
         self._poll = min([_POLL_SECONDS, *(limit.window * _POLL_SHARE for limit in limits)])
-        self._matters_for = self.lease + max((limit.window for limit in limits), default=0.0)
         self._flows: dict[Flow, Grants] = {}  # somebody waits, or the store has not heard the end of a claim
+        self._numbers = 1
         self.begin_anew()
 
     def begin_anew(self) -> None:
@@ -65,18 +64,14 @@ class Conversation:
         self._flows = {}
         self.news: set[Window] = set()
         self._doubts: list[PendingRequest] = []
-        self._owner, self._label, self._numbers = uuid.uuid4().hex[:12], f"{socket.gethostname()}:{os.getpid()}", 1
-        self._trip, self._matters_until, self._last_at = 0.0, -math.inf, -math.inf
-        self._heard: tuple[float, float, float] | None = None  # when, and how far ahead of our clocks at most
+        self._owner, self._label = uuid.uuid4().hex[:12], f"{socket.gethostname()}:{os.getpid()}"
+        self._trip = 0.0
+        self._store_ahead, self._last_at = math.inf, -math.inf  # of our clock at most, when it was last heard of
 
     def ask_soon(self) -> None:
         """What is known of when tokens come holds no longer."""
         for grants in self._flows.values():
             grants.ask_at = -math.inf
-
-    def keep_asking(self) -> None:
-        """The store must go on hearing of this process while what it has out matters."""
-        self._matters_until = max(self.now(), self._scheduler.late_until) + self._matters_for
 
     def ask(self, request: PendingRequest) -> bool:
         """A request has to wait. Answers whether the store is to be asked at once."""
@@ -91,21 +86,20 @@ class Conversation:
             self._doubts.append(request)
         return grants.ask_at <= self.now()
 
-    def is_busy(self, now: float) -> bool:
-        """Whether there is something to tell or to ask, or the store must hear of this process."""
-        return bool(self._scheduler.queue.length or self.news or now < self._matters_until or any(self._flows.values()))
-
     def due(self, now: float) -> float:
         """When the store is to be spoken to next, infinite where there is nothing to say any more."""
         self._flows = {flow: grants for flow, grants in self._flows.items() if flow.waiting or grants}
         if self.news:
             return now
         dues = [grants.ask_at for flow, grants in self._flows.items() if flow.waiting > len(grants.usable)]
-        return min([*dues, self._last_at + self.lease / 3] if self.is_busy(now) else dues, default=math.inf)
+        # The store must go on hearing of this process while what it has out matters.
+        if self._flows or any(window.out for window in [*self._scheduler.windows.values()]):
+            dues.append(self._last_at + self.lease / 3)
+        return min(dues, default=math.inf)
 
     def message(self, *, leaving: bool = False) -> Message:
         """What to tell and to ask now."""
-        now, awake_at = self.now(), awake()
+        now = self.now()
         news, self.news = self.news, set()
         tokens: dict[Window, dict[int, Ended]] = {window: {} for window in news}
         told: list[tuple[Grants, dict[int, Ended]]] = []
@@ -121,33 +115,34 @@ class Conversation:
                 continue
             for window in flow.windows:
                 tokens.setdefault(window, {}).update(told[-1][1])
+        for flow in asking:  # to the end: a message has room for so many, and the next one begins with the others
+            self._flows[flow] = self._flows.pop(flow)
         if leaving or self._last_at <= now - self.lease / 3:
-            for window in self._scheduler.windows:
+            for window in [*self._scheduler.windows.values()]:
                 if window.out or window.waiting or window.outlook.epoch == _NO_EPOCH:
                     tokens.setdefault(window, {})
         claims = self._claims(asking, {window: place for place, window in enumerate(tokens)}, now)
         lease, horizon = _microseconds(self.lease), _microseconds(self._horizon())
         reports = [self._report(window, said, now, news=window in news) for window, said in tokens.items()]
         exchange = Exchange(self._owner, lease, horizon, reports, [claim for _, claim in claims], leaving)
-        return Message(exchange, now, awake_at, list(tokens), asking, claims, told, news)
+        return Message(exchange, now, list(tokens), asking, claims, told, news)
 
     def _claims(self, asking: list[Flow], places: dict[Window, int], now: float) -> list[tuple[Grants, Claim]]:
-        """For those who wait and have no grant: first for all interactive requests, then for bulk ones."""
+        """For those who wait and have no grant: interactive ones first, and in a class whose first came first."""
         found: list[tuple[Grants, Claim]] = []
-        wishes = [(flow, self._wish(flow, self._flows[flow], now)) for flow in asking]
-        for bulk, flow, count in [(bulk, flow, counts[bulk]) for bulk in (False, True) for flow, counts in wishes]:
-            if count:
-                claim = Claim([places[window] for window in flow.windows], self._numbers, count, bulk)
-                found.append((self._flows[flow], claim))
-                self._numbers += count
+        wishes = [wish for flow in asking for wish in self._wishes(flow, self._flows[flow], now)]
+        for bulk, _, count, flow in sorted(wishes):
+            claim = Claim([places[window] for window in flow.windows], self._numbers, count, bulk)
+            found.append((self._flows[flow], claim))
+            self._numbers += count
         return found
 
-    def _wish(self, flow: Flow, grants: Grants, now: float) -> tuple[int, int]:
-        """How many interactive and how many bulk requests can leave soon and have no grant."""
+    def _wishes(self, flow: Flow, grants: Grants, now: float) -> list[tuple[bool, int, int, Flow]]:
+        """For interactive and for bulk requests: the first one's number, and how many can leave soon with a grant."""
         most, horizon = flow.waiting, self._horizon()
         for window in flow.windows:
             if window.paused_until > now + horizon:
-                return 0, 0
+                return []
             if window.pacer is not None:
                 soon = 2 * (horizon + self._trip) / window.pacer.interval + window.waiting / 10
                 if window.paused_until > now:  # at its end, what it held back leaves
@@ -155,7 +150,9 @@ class Conversation:
                 most = min(most, 1 + math.ceil(soon))
         granted = len(grants.usable)
         interactive = max(0, min(len(flow.interactive) - granted, most))
-        return interactive, max(0, min(flow.waiting - granted, most) - interactive)
+        counts = interactive, max(0, min(flow.waiting - granted, most) - interactive)
+        classes = zip((False, True), (flow.interactive, flow.bulk), counts, strict=True)
+        return [(bulk, next(iter(pending)), count, flow) for bulk, pending, count in classes if count]
 
     def _horizon(self) -> float:
         """How far ahead tokens are claimed: until after the next exchange, and well within the time for using them."""
@@ -197,31 +194,26 @@ class Conversation:
             unused = Ended(ahead=said.exchange.horizon / 1e6)
             grants.over.update(dict.fromkeys(range(claim.first, claim.first + claim.count), unused))
         self.news |= said.news
-        for flow in said.asking:
-            self._flows[flow].ask_at = -math.inf
+        self.ask_soon()
 
     def take_in(self, said: Message, reply: Reply, store: str) -> None:
         """What the store answered: news of its windows, and grants."""
-        now = self._last_at = self.now()
-        took = max(now - said.asked_at, awake() - said.awake_at)
+        now = self.now()
+        took = now - said.asked_at
         self._trip = took if self._trip == 0.0 else self._trip + (took - self._trip) * 0.2
-        if any(self._flows.values()):
-            self.keep_asking()
-        jumped = self._clock_jumped(reply.time, said)
+        jumped = self._clock_jumped(reply.time / 1e6, said.asked_at, now)
         if jumped:
             logger.warning("the clock of %s was set forward: nothing leaves until what was spent before is over", store)
         for window, heard in zip(said.windows, reply.windows, strict=True):
             heard.epoch = _NO_EPOCH if jumped else heard.epoch
             self._hear(window, heard, now)
+        use_by = -math.inf if jumped else said.asked_at + self.lease / 2
         for grants, numbers in said.told:
             for number, end in numbers.items():
-                if grants.over.get(number) is end:  # else it ended while the message was under way
-                    del grants.over[number]
-        good_for = -math.inf if jumped else self.lease / 2
-        use_by, awake_by = said.asked_at + good_for, said.awake_at + good_for
+                grants.heard(number, end, use_by)
         for (grants, claim), delays in zip(said.claims, reply.grants, strict=True):
             usable_at = [now + delay / 1e6 for delay in delays]
-            granted = [Grant(at, number, use_by, awake_by) for number, at in enumerate(usable_at, claim.first)]
+            granted = [Grant(at, number, use_by) for number, at in enumerate(usable_at, claim.first)]
             grants.usable = deque(sorted([*grants.usable, *granted]))
         for flow in said.asking or self._flows:  # where nobody asked, all windows were heard of
             opens_at = max(max(window.paused_until, window.outlook.next_grant()) for window in flow.windows)
@@ -231,27 +223,28 @@ class Conversation:
         doubts, self._doubts = self._doubts, []
         self._scheduler.refuse_hopeless(doubts)
 
-    def _clock_jumped(self, time: int, said: Message) -> bool:
-        """Whether the store's clock is further ahead of both of ours than any reply before allowed: it was set."""
-        now, at, before = self.now(), time / 1e6, self._heard
-        drift = (now - before[0]) * _DRIFT if before is not None else math.inf
-        known = (before[1] + drift, before[2] + drift) if before is not None else (drift, drift)
-        at_most = at - said.asked_at, at - said.awake_at
-        jumped = min(at - now - known[0], at - awake() - known[1]) > _JUMP_SECONDS
-        self._heard = (now, *at_most) if jumped else (now, min(at_most[0], known[0]), min(at_most[1], known[1]))
+    def _clock_jumped(self, store_time: float, asked_at: float, now: float) -> bool:
+        """Whether the store's clock is further ahead of ours than any reply before allowed: it was set."""
+        known = self._store_ahead + max(0.0, now - self._last_at) * _DRIFT
+        jumped = store_time - now > known + _JUMP_SECONDS
+        at_most = store_time - asked_at
+        self._store_ahead, self._last_at = at_most if jumped else min(at_most, known), now
         return jumped
 
     def _hear(self, window: Window, said: Outlook, now: float) -> None:
         """Take in what the store says of one window."""
         known, window.outlook, said.heard_at = window.outlook, said, now
-        if said.lifts > known.lifts >= 0 and window not in self.news:
-            window.lift()
-            self.ask_soon()
-        if said.pause is not None:
-            until = now + said.pause.left / 1e6
-            if until > window.paused_until + _PAUSE_MARGIN_SECONDS:
-                window.pause(until, now, said.pause.cause, asked_until=now + said.pause.asked / 1e6)
-                self._scheduler.drop_hopeless(window, now)
+        until = -math.inf if said.pause is None else now + said.pause.left / 1e6
+        shorter = window.paused_until - max(now, until)
+        if shorter > _JUMP_SECONDS + window.pause_length * _DRIFT and window not in self.news:
+            if said.epoch == known.epoch:  # a hand ended the pause there
+                window.lift()
+                self.ask_soon()
+            else:  # the set is a new one, and does not know
+                self.news.add(window)
+        if said.pause is not None and until > window.paused_until + _PAUSE_MARGIN_SECONDS:
+            window.pause(until, now, said.pause.cause, asked_until=now + said.pause.asked / 1e6)
+            self._scheduler.drop_hopeless(window, now)
         if said.smooth:
             self._adaptive.smooth_out(window)
         if window.smooth:

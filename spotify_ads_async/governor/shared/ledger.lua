@@ -59,7 +59,7 @@ local function open(window)
   end
   redis.call('DEL', window.tokens)
   local closed = opening(report, over, state)
-  state = state or {now = 0, paused = 0, asked = 0, cause = '', lifts = 0, smooth = false, overtaken = 0}
+  state = state or {now = 0, paused = 0, asked = 0, cause = '', smooth = false, overtaken = 0}
   state.epoch, state.run, state.closed, state.owners = message.owner .. text(now), run, closed, {}
   local passed = now - state.now
   state.now, state.paused, state.asked = now, state.paused + passed, state.asked + passed
@@ -75,7 +75,7 @@ local function settle(window)
   local report, state, at, mine = window.report, window.state, window.now, message.owner
   for _, entry in ipairs(report.tokens or {}) do put(window, entry[1], at + entry[2]) end
   redis.call('ZREMRANGEBYSCORE', window.tokens, '-inf', text(at))
-  if report.lift then state.paused, state.asked, state.cause, state.lifts = 0, 0, '', state.lifts + 1 end
+  if report.lift then state.paused, state.asked, state.cause = 0, 0, '' end
   if report.pause and at + report.pause[1] > state.paused then
     state.paused, state.asked, state.cause = at + report.pause[1], at + report.pause[2], report.pause[3]
   end
@@ -180,7 +180,7 @@ local function answer(window)
   state.out = out
   if me and (window.bound ~= nil or me.waiting == 0) then me.short = window.bound or false end
   for _, owner in pairs(state.owners) do waiting = waiting + owner.waiting end
-  local parts = waiting > window.free and math.min(out, DUE_PARTS) or 0
+  local parts = waiting > window.free - window.reserve and math.min(out, DUE_PARTS) or 0
   for part = 1, parts do
     local rank = math.floor((part - 1) * out / parts)
     local found = redis.call('ZRANGE', window.tokens, rank, rank, 'WITHSCORES')
@@ -193,7 +193,7 @@ local function answer(window)
   redis.call('HSET', KEYS[2], window.report.key, now)
   return {
     epoch = state.epoch, opens = math.max(0, state.closed - at), free = math.max(0, window.free), out = out, due = due,
-    active = window.active, waiting = waiting - (me and me.waiting or 0), lifts = state.lifts, smooth = state.smooth,
+    active = window.active, waiting = waiting - (me and me.waiting or 0), reserve = window.reserve, smooth = state.smooth,
     pause = state.paused > at and {state.paused - at, state.asked - at, state.cause} or nil,
   }
 end

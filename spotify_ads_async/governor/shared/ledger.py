@@ -69,7 +69,7 @@ class _Window:
         state.tokens |= {f"{mine}:{number}": at + free_in for number, free_in in report.tokens}
         state.tokens = {token: due for token, due in state.tokens.items() if due > at}
         if report.lift:
-            state.paused, state.asked, state.cause, state.lifts = 0, 0, "", state.lifts + 1
+            state.paused, state.asked, state.cause = 0, 0, ""
         if report.pause is not None and at + report.pause.left > state.paused:
             state.paused, state.asked, state.cause = at + report.pause.left, at + report.pause.asked, report.pause.cause
         state.smooth = state.smooth or report.smooth
@@ -136,7 +136,7 @@ class _Window:
         if me is not None and (self.bound is not None or me.waiting == 0):
             me.short = bool(self.bound)
         dues, waiting = sorted(state.tokens.values()), sum(owner.waiting for owner in state.owners.values())
-        parts = min(len(dues), _DUE_PARTS) if waiting > self.free else 0
+        parts = min(len(dues), _DUE_PARTS) if waiting > self.free - self.reserve else 0
         ranked = [dues[part * len(dues) // parts] for part in range(parts)]
         return Outlook(
             epoch=state.epoch,
@@ -146,7 +146,7 @@ class _Window:
             due=[max(0, min(due - at, state.cycle)) for due in ranked],
             active=self.active,
             waiting=waiting - (me.waiting if me is not None else 0),
-            lifts=state.lifts,
+            reserve=self.reserve,
             smooth=state.smooth,
             pause=Pause(state.paused - at, state.asked - at, state.cause) if state.paused > at else None,
         )

@@ -7,7 +7,7 @@ the way of the message, so whatever is due becomes due a little later than it co
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Iterable
 from typing import Protocol
 
 import msgspec
@@ -107,7 +107,6 @@ class State(msgspec.Struct):
     paused: int = 0
     asked: int = 0
     cause: str = ""
-    lifts: int = 0
     smooth: bool = False
     overtaken: int = 0
     capacity: int = 0
@@ -153,16 +152,9 @@ def lease_seconds(limits: tuple[Limit, ...]) -> float:
     return min(_LONGEST_LEASE_SECONDS, max(_SHORTEST_LEASE_SECONDS, shortest * _LEASE_SHARE))
 
 
-async def lift_pauses(
-    store: Store, *, limit: str | None = None, identity: str | None = None, keys: Collection[str] | None = None
-) -> list[KeptWindow]:
-    """End pauses by hand, of one limit, one owner or some keys where they are named; answers what was paused."""
-    paused: list[KeptWindow] = []
-    for one in await store.look():
-        name, _, _, owner = one.key.split("|", 3)
-        named = limit in {None, name} and identity in {None, owner} and (keys is None or one.key in keys)
-        if named and one.state.paused > one.now:
-            paused.append(one)
+async def lift_pauses(store: Store, windows: Iterable[KeptWindow]) -> list[KeptWindow]:
+    """End by hand the pauses of those windows that are paused, and answer which are."""
+    paused = [one for one in windows if one.state.paused > one.now]
     if paused:
         nobody = Owner()
         reports = [WindowReport(one.key, one.state.capacity, one.state.cycle, nobody, lift=True) for one in paused]

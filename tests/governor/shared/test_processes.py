@@ -16,10 +16,13 @@ from pathlib import Path
 
 import anyio.to_thread
 import pytest
+from support import calls
+from support.raw_server import RawServer, answer
 from support.virtual_store import fullest
 
 from spotify_ads_async import QuotaTimeout, StoreUnavailable
-from spotify_ads_async.governor import Governor, Limit
+from spotify_ads_async.events import RequestSent
+from spotify_ads_async.governor import Admitted, Governor, Limit
 from spotify_ads_async.governor.shared import lift_pauses, open_store
 
 WINDOW = 2.0
@@ -113,6 +116,27 @@ async def test_what_a_forked_child_spends_is_known_after_its_parent_has_left_the
         os.close(end)
 
 
+async def test_a_request_whose_process_was_stopped_while_it_connected_asks_for_leave_again(store: str) -> None:
+    stopped_for, admitted = 0.0, list[object]()
+
+    def stop(event: object) -> None:
+        nonlocal stopped_for
+        stopped_for = 60.0 if isinstance(event, RequestSent) and not stopped_for else stopped_for
+
+    with_gaps = Governor(LIMITS, store=store, clock=lambda: time.monotonic() + stopped_for)
+    with_gaps.subscribe(lambda event: admitted.append(event) if isinstance(event, Admitted) else None)
+    async with (
+        RawServer(otherwise=answer(200, calls.READ.answer)) as server,
+        with_gaps,
+        calls.client(server.base_url, governor=with_gaps) as ads,
+    ):
+        ads.subscribe(stop)
+        for leaves in (2, 3):
+            await calls.READ.by(ads)
+            assert (len(admitted), len(server.received)) == (leaves, leaves - 1)
+    assert [window.in_flight for window in with_gaps.snapshot().windows] == [0, 0]
+
+
 async def test_eighty_threads_that_wait_are_all_served(store: str) -> None:
     served: list[int] = []
     loop = asyncio.get_running_loop()
@@ -141,7 +165,10 @@ async def test_a_pause_is_lifted_by_hand_for_every_process(store: str) -> None:
         held = asyncio.create_task(admitted(second))
         await asyncio.sleep(0.2)
         assert not held.done()
-        assert {one.key.partition("|")[0] for one in await lift_pauses(opened)} == {"client_id", "ip"}
+        assert {one.key.partition("|")[0] for one in await lift_pauses(opened, await opened.look())} == {
+            "client_id",
+            "ip",
+        }
         await held
         assert await first.lift() >= 0
         await admitted(first)

@@ -386,6 +386,56 @@ def test_who_may_not_wait_is_told_by_the_store_not_by_what_it_last_said() -> Non
     run_virtually(lambda _: scenario())
 
 
+def test_bulk_is_told_how_long_it_takes_beside_the_tokens_that_are_left_to_interactive_requests() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=17, processes=2)
+        async with fleet.governor(0) as calls, fleet.governor(1) as bulk:
+            async with calls.admit({"ip"}):
+                pass
+            told: list[float] = []
+            while not told:
+                try:
+                    async with bulk.admit({"ip"}, priority=Priority.BULK, max_wait=1.0):
+                        pass
+                except QuotaTimeout as refusal:
+                    told.append(refusal.predicted_wait)
+            assert 4.0 < told[-1] < 5.1
+
+    run_virtually(lambda _: scenario())
+
+
+def test_those_who_need_other_windows_are_not_passed_by_whoever_comes_later() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=18, processes=1)
+        async with fleet.governor(0) as governor, asyncio.TaskGroup() as group:
+            busy = [group.create_task(fleet.send(governor, 0, 60.0)) for _ in range(100)]
+            for _ in range(5):
+                await asyncio.sleep(1.3)
+                async with asyncio.timeout(20.0), governor.scope(client_id="another").admit({"client_id", "ip"}):
+                    pass
+            for task in busy:
+                task.cancel()
+
+    run_virtually(lambda _: scenario())
+
+
+def test_each_of_many_clients_has_its_turn_at_a_store_that_is_far_away() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=19, processes=1, latency=0.4)
+        served: set[str] = set()
+
+        async def send(client_id: str) -> None:
+            while len(served) < 150:
+                async with governor.scope(client_id=client_id).admit({"client_id", "ip"}):
+                    served.add(client_id)
+
+        async with fleet.governor(0) as governor, asyncio.timeout(180.0), asyncio.TaskGroup() as group:
+            for number in range(450):
+                group.create_task(send(str(number % 150)))
+
+    run_virtually(lambda _: scenario())
+
+
 def test_where_not_all_can_leave_in_time_those_who_came_last_are_refused() -> None:
     async def scenario() -> None:
         fleet = Fleet(seed=16, processes=1)
@@ -497,6 +547,22 @@ def test_a_governor_lifts_the_pauses_of_its_own_windows_for_every_process() -> N
         assert paused == {"ann": False, "ben": True}
         for through in made:
             await through.aclose()
+
+    run_virtually(lambda _: scenario())
+
+
+def test_a_store_that_lost_its_data_is_told_of_a_pause_again() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=14, processes=1)
+        async with fleet.governor(0) as governor:
+            async with governor.admit({"client_id"}) as admission:
+                admission.answered(status=429, headers={"Retry-After": "60"})
+            await asyncio.sleep(3.0)
+            fleet.server.lose_data(restart=False)
+            await asyncio.sleep(3.0)
+            (kept,) = fleet.server.look()
+            assert 53.0 < (kept.state.paused - kept.now) / 1e6 < 55.0
+            assert 53.0 < governor.snapshot().windows[0].paused_for < 55.0
 
     run_virtually(lambda _: scenario())
 
