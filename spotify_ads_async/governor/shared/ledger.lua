@@ -59,11 +59,10 @@ local function open(window)
   end
   redis.call('DEL', window.tokens)
   local closed = opening(report, over, state)
-  state = state or {now = 0, paused = 0, asked = 0, cause = '', smooth = false, overtaken = 0}
-  state.epoch, state.run, state.closed, state.owners = message.owner .. text(now), run, closed, {}
-  local passed = now - state.now
-  state.now, state.paused, state.asked = now, state.paused + passed, state.asked + passed
-  return state
+  return {
+    epoch = message.owner .. text(now), run = run, now = now, closed = closed, paused = 0, asked = 0, cause = '',
+    smooth = false, overtaken = 0, owners = {},
+  }
 end
 
 local function put(window, number, due)

@@ -51,18 +51,14 @@ class _Window:
             if report.epoch not in {"", kept.epoch}:
                 kept.closed = max(kept.closed, over_at)
             return kept
-        state = State() if kept is None else kept
-        state.epoch, state.run, state.owners, state.tokens = f"{message.owner}{now}", around.run, {}, {}
         # When it may be drawn from: what is missing has expired, was never there, or was lost.
         if kept is not None or report.epoch:
-            state.closed = over_at  # somebody knew another set
+            closed = over_at  # somebody knew another set
         else:
             # On a server that was started just now, processes whose tokens it may have lost have time to say so.
             young = int(now - min(around.age, now) + message.lease / 2)
-            state.closed = max(now, young, around.lost + over_at - now if around.lost else 0)
-        passed, state.now = now - state.now, now
-        state.paused, state.asked = state.paused + passed, state.asked + passed
-        return state
+            closed = max(now, young, around.lost + over_at - now if around.lost else 0)
+        return State(epoch=f"{message.owner}{now}", run=around.run, now=now, closed=closed)
 
     def settle(self) -> None:
         """Write down what the process says of its tokens, of pauses and of itself."""

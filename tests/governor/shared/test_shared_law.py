@@ -175,6 +175,25 @@ def test_a_clock_that_is_set_forward_while_the_store_is_far_away_is_noticed(capl
     assert "set forward" in caplog.text
 
 
+def test_a_clock_that_is_set_forward_concerns_every_window_of_a_process() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=5, processes=1, limits=LIMITS[:1])
+        async with fleet.governor(0) as governor, fleet.governor(0) as newcomer:
+            ann, ben = governor.scope(client_id="ann"), governor.scope(client_id="ben")
+            async with ann.admit({"client_id"}):
+                pass
+            for _ in range(LIMITS[0].requests):
+                async with ben.admit({"client_id"}):
+                    pass
+            await asyncio.sleep(1.0)
+            fleet.server.ahead_by += 60.0
+            for one in (ann, newcomer.scope(client_id="ben")):  # the first one's message is not about ben's window
+                with pytest.raises(QuotaTimeout):
+                    await one.admit({"client_id"}, max_wait=1.0).enter()
+
+    run_virtually(lambda _: scenario())
+
+
 def test_a_store_that_is_far_away_slows_nothing_down_but_a_little() -> None:
     fleet = Fleet(seed=4, latency=0.3)
     run_virtually(lambda _: fleet.run(60.0))
