@@ -231,8 +231,8 @@ async def test_a_file_that_changes_meanwhile_is_no_report(opened: list[object], 
 @pytest.mark.parametrize(("ranges", "tag"), [(True, None), (False, None), (True, 'W/"a"')])
 async def test_a_file_that_changes_unmarked_is_no_report(
     opened: list[object],
-    ranges: bool,
-    tag: str | None,  # noqa: FBT001
+    ranges: bool,  # noqa: FBT001
+    tag: str | None,
 ) -> None:
     async with RawServer() as server:
         storage = Storage(server, [20_000], ranges=ranges, tag=tag)
