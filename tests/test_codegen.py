@@ -369,7 +369,15 @@ def _give(name: str, schema: object) -> Any:  # noqa: ANN401 -- a change of the 
     ("change", "message"),
     [
         (_give("self", {"type": "string"}), "'self' cannot be an attribute"),
-        (_give("list", {"type": "array"}), "the schema has no 'items'"),
+        (_give("some", {"type": "array"}), "the schema has no 'items'"),
+        (_give("list", {"type": "string"}), "'list' cannot be an attribute"),
+        (_give("name", {"type": "string", "pattern": r"^\p{L}+$"}), r"Python reads no such pattern, bad escape \\p"),
+        (
+            lambda document: document["paths"].update(
+                {"/boxes/{box_id}/{odd}": document["paths"].pop("/boxes/{box_id}/odd")}
+            ),
+            r"/\{odd\}: its parameters are called box_id;",
+        ),
         (_give("kind", {"oneOf": [{"$ref": "#/components/schemas/Size"}]}), "the schema has no 'discriminator'"),
         (_give("things", {"$ref": "#/components/schemas/Ring"}), "refer to each other without end"),
         (_give("inner", {"$ref": "#/components/schemas/Thing"}), "schemas contain each other: StoredThing"),
@@ -389,7 +397,8 @@ def test_a_document_that_makes_no_python_is_refused_whole(small: Small, change: 
     before = {file: file.read_bytes() for file in (small.place / "made").rglob("*.*")}
     small.document["components"]["schemas"]["Ring"] = {"$ref": "#/components/schemas/Ring"}
     small.document["paths"]["/boxes/{box_id}/odd"] = {
-        "get": {"operationId": "getOdd", "tags": ["the-things"], "responses": {"200": {}}}
+        "parameters": SMALL["paths"]["/boxes/{box_id}/things"]["parameters"],
+        "get": {"operationId": "getOdd", "tags": ["the-things"], "responses": {"200": {}}},
     }
     change(small.document)
     with pytest.raises(GenerationError, match=message):

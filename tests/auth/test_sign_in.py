@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from support.accounts import basic, form
+from support.free_ports import free_port
 from support.raw_server import RawServer, answer
 
 from spotify_ads_async import AdsClient, AuthenticationError, ConfigurationError, Governor, Secret
@@ -21,12 +22,6 @@ from spotify_ads_async.auth.sign_in import begin, sign_in
 from spotify_ads_async.emulator import Emulator
 
 APP, APP_SECRET = "an-app", "its-secret"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Browser:

@@ -237,15 +237,14 @@ async def test_a_file_of_an_older_version_is_left_alone_and_waited_out(tmp_path:
             (time.monotonic_ns() // 1000, b"\xc1 nobody can read this"),
         )
     older.close()
-    store = f"sqlite://{path}"
+    store, began = f"sqlite://{path}", time.monotonic()
     async with Governor([Limit("ip", requests=5, window=100.0)], store=store, on_store_failure="pause") as through:
         with pytest.raises(QuotaTimeout) as refused:
             await through.admit({"ip"}, max_wait=1.0).enter()
     assert 90.0 < refused.value.predicted_wait < 130.0
-    began = time.monotonic()
     async with Governor([Limit("ip", requests=5, window=0.5)], store=store, on_store_failure="pause") as through:
         await through.admit({"ip"}).enter()
-    assert time.monotonic() - began > 0.3
+    assert time.monotonic() - began >= 0.5
 
 
 def test_many_processes_with_many_governors_each_on_one_file(tmp_path: Path) -> None:
