@@ -237,7 +237,8 @@ class _Callback:
         app = web.Application()
         app.router.add_get("/callback", self._answer)
         # No log: its lines would hold the code, also those about requests that cannot be read.
-        runner = web.AppRunner(app, access_log=None, logger=logging.Logger("nobody's", logging.CRITICAL + 1))
+        silent = logging.Logger("callback", logging.CRITICAL + 1)  # noqa: LOG001 (one of nobody else's)
+        runner = web.AppRunner(app, access_log=None, logger=silent)
         await runner.setup()
         taken: str | None = None
         try:
