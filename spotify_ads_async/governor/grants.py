@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable
+from itertools import accumulate
 from typing import NamedTuple
 
 import msgspec
@@ -111,16 +113,17 @@ class Pause(msgspec.Struct, array_like=True):
 class Outlook(msgspec.Struct, kw_only=True):
     """What a store says about one window: its ``epoch``, and in how many microseconds it ``opens`` to claims.
 
-    ``free`` tokens are not out, ``out`` are; ``due`` says in how long each sixteenth of these is back, where more wait
-    than may leave. ``active`` processes lack tokens, this one with them; ``waiting`` are the others' requests. Bulk
-    leaves a ``reserve`` of tokens. All of it is as it was ``heard_at``, in seconds of the receiver's clock.
+    ``free`` tokens are not out, ``out`` are; ``due`` says, where more wait than may leave, in how long one of these is
+    back, how many are within the next thirty-second of a cycle, and so on. ``active`` processes lack tokens, this one
+    with them; ``waiting`` are the others' requests. Bulk leaves a ``reserve`` of tokens. All of it is as it was
+    ``heard_at``, in seconds of the receiver's clock.
     """
 
     free: int
     epoch: str = ""
     opens: int = 0
     out: int = 0
-    due: list[int] = []
+    due: list[tuple[int, int]] = []
     active: int = 1
     waiting: int = 0
     reserve: int = 0
@@ -132,14 +135,13 @@ class Outlook(msgspec.Struct, kw_only=True):
         """Seconds until this process can have been granted the token at ``position``, beside ``kept`` unused ones."""
         opens = max(0.0, self.heard_at + self.opens / 1e6 - now)
         needed = position + kept + min(self.waiting, position * (self.active - 1)) - self.free
-        if needed <= 0 or not self.due:
+        if min(position, needed) <= 0 or not self.due:
             return opens
         rounds, rest = divmod(needed - 1, max(1, self.out))
-        sixteenth, part = divmod(rest / max(1, self.out) * len(self.due), 1.0)
-        due, next_due = [*self.due, self.due[-1]][int(sixteenth) :][:2]
-        due += (next_due - due) * part
+        place = bisect_right(list(accumulate(count for _, count in self.due)), rest)
+        due, _ = self.due[min(place, len(self.due) - 1)]
         return max(opens, max(0.0, self.heard_at + due / 1e6 - now) + rounds * cycle)
 
     def next_grant(self) -> float:
         """Before then nothing is granted: the set is closed, or no token is there."""
-        return self.heard_at + max(self.opens, self.due[0] if self.due and self.free == 0 else 0) / 1e6
+        return self.heard_at + max(self.opens, self.due[0][0] if self.due and self.free == 0 else 0) / 1e6

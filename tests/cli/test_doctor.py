@@ -90,6 +90,11 @@ FAULTS: Mapping[str, tuple[str, str, dict[str, Any]]] = {
         "/_emulator/faults",
         {"kind": "denied", "operations": ["getCampaigns", "getAggregateReport"]},
     ),
+    "every business denied": (
+        "POST",
+        "/_emulator/faults",
+        {"kind": "denied", "operations": ["getAdAccountsInBusiness"]},
+    ),
     "one report broken": (
         "POST",
         "/_emulator/faults",
@@ -140,6 +145,7 @@ def broken(doctor: Doctor, state: str) -> Mapping[str, str]:
             "accept the terms at https://",
         ),
         ((), "one account denied", "accounts: Emulated Ad Account", "ask one of the account's admins"),
+        ((), "every business denied", "accounts: business fde6fb3d-", "ask an admin of the business"),
         ((), "one report broken", "accounts: Emulated Ad Account", "try again later"),
         ((), "clock ten minutes off", "clock: this machine's clock is ", "set this machine's clock"),
         ((), "proxy refusing", "proxy: the proxy 127.0.0.1:", "start the proxy"),

@@ -243,6 +243,8 @@ async def test_hosts_that_are_reached_without_a_proxy(
         "http://",
         "http://u%3A:canary@h",
         "u:canary\udcff@h",
+        "canary%2Fwithout%40host",
+        "http://h\\canary:1",
     ],
 )
 def test_a_proxys_address_that_is_none_is_refused_without_being_shown(address: str) -> None:
