@@ -454,17 +454,17 @@ def test_those_who_need_other_windows_are_not_passed_by_whoever_comes_later() ->
 
 def test_each_of_many_clients_has_its_turn_at_a_store_that_is_far_away() -> None:
     async def scenario() -> None:
-        fleet = Fleet(seed=19, processes=1, latency=0.4)
+        fleet = Fleet(seed=19, processes=1, latency=0.4, limits=PUBLISHED_LIMITS)
         served: set[str] = set()
 
         async def send(client_id: str) -> None:
-            while len(served) < 150:
+            while len(served) < 300:
                 async with governor.scope(client_id=client_id).admit({"client_id", "ip"}):
                     served.add(client_id)
 
-        async with fleet.governor(0) as governor, asyncio.timeout(180.0), asyncio.TaskGroup() as group:
-            for number in range(450):
-                group.create_task(send(str(number % 150)))
+        async with fleet.governor(0) as governor, asyncio.timeout(240.0), asyncio.TaskGroup() as group:
+            for number in range(900):
+                group.create_task(send(str(number % 300)))
 
     run_virtually(lambda _: scenario())
 
