@@ -443,5 +443,10 @@ def test_a_document_that_cannot_be_followed_is_named(text: str | None, tmp_path:
     file = tmp_path / "api.yaml"
     if text is not None:
         file.write_text(text)
-    with pytest.raises(GenerationError, match=r"api\.yaml is no document that can be followed"):
+    with pytest.raises(GenerationError, match=r"no document to follow: .*api\.yaml"):
         load(str(file))
+
+
+def test_an_address_that_cannot_be_read_is_named() -> None:
+    with pytest.raises(GenerationError, match=r"no document to follow: http://127\.0\.0\.1:9/an api cannot be read"):
+        load("http://127.0.0.1:9/an api")

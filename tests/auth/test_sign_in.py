@@ -153,6 +153,15 @@ async def test_a_wrong_client_secret_is_refused_with_advice(accounts: Emulator) 
     await browser.closed()
 
 
+async def test_a_callback_that_is_no_http_shows_no_code(accounts: Emulator, caplog: pytest.LogCaptureFixture) -> None:
+    browser = Browser()
+    browser.change = lambda callback: [f"{callback}&{'a' * 9000}", callback]
+    await sign_in(APP, APP_SECRET, visit=browser.visit, port=free_port(), accounts_url=accounts.origin)
+    await browser.closed()
+    assert [status for status, _ in browser.pages] == [400, 200]
+    assert [record for record in caplog.records if record.name.startswith("aiohttp")] == []
+
+
 async def test_nobody_signs_in(accounts: Emulator) -> None:
     with pytest.raises(AuthenticationError, match="nobody signed in"):
         await sign_in(APP, visit=lambda _: None, port=free_port(), accounts_url=accounts.origin, patience=0.05)
