@@ -111,7 +111,7 @@ class Window:
         self.available += back
         if not self.guarded:
             return
-        self.foreign.ease(now)
+        self.foreign.ease(max(now, self.paused_until))  # nobody leaves before
         if self._after_pause_until <= now:
             self._after_pause = None
         ended_at = self.paused_until

@@ -270,7 +270,7 @@ def _records(
     """Each line, or each record below a header: its number, the cells that hold identifiers, and the others.
 
     Last those of the others that may be of another row or column: of several lines, which a quotation mark may have
-    taken with it, and beyond the header.
+    taken with it, and those of a row that is wider than the header.
     """
     first, begun = next(lines, ""), 1
     stated = stated_separator(first)
@@ -281,14 +281,16 @@ def _records(
         header = _line(first, separator)
         if _missing(header, columns) == 0 if columns is not None else _is_header(header):
             chosen = _chosen(header, columns)
+            width = max((at for at, cell in enumerate(header, start=1) if _trimmed(cell)), default=0)
             numbering = columns is None and all(_ANY_ID.fullmatch(_trimmed(header[at])) for at in chosen)
             for number, record in _below_header(lines, separator, begun):
-                if len(header) == 1:  # what looks like a separator stands between identifiers of one cell
+                if width == 1:  # what looks like a separator stands between identifiers of one cell
                     yield number, record, [], []
                     continue
                 cells = [record[at] for at in chosen if at < len(record)]
                 others = [cell for at, cell in enumerate(record) if at not in chosen]
-                astray = [cell for cell in others if len(cell.splitlines()) > 1] + record[len(header) :]
+                shifted = any(cell.strip() for cell in record[width:])
+                astray = [cell for cell in others if shifted or len(cell.splitlines()) > 1]
                 if numbering and any("@" in (normalised(cell) or "") for cell in others):
                     raise SpreadsheetError(
                         f"has an address in line {number} beside {_trimmed(header[chosen[0]])}, which may be its own"
