@@ -149,7 +149,6 @@ class Transport:
                 try:
                     status, headers, content = response.status, response.headers, response.content
                     departure.answered(status=status, headers=headers)
-                    # Most bodies came with their headers: at most what was read from the connection at once.
                     whole = (content.read_nowait() if content.is_eof() else b"") or await self._read(content)
                     return HttpResponse(status, headers, whole if status < 300 else masked(whole, token), token)
                 finally:
@@ -178,6 +177,7 @@ class Transport:
         self._signature = token, CIMultiDict(Authorization=f"Bearer {token.reveal()}")
 
     async def _read(self, content: aiohttp.StreamReader) -> bytes:
+        """The rest of a body. Most came with their headers: at most what was read from the connection at once."""
         largest = self.options.largest_answer
         chunks: list[bytes] = []
         size = 0
