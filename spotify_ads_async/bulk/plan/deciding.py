@@ -135,7 +135,7 @@ class Decider:
             if type(value) is str:
                 live = leaf(state, self._entity.columns[name].path)
                 # Cells are read without white space at their ends, which what is live may have.
-                if live != value and isinstance(live, str) and trimmed(live) == value:
+                if isinstance(live, str) and value in live and trimmed(live) == value:
                     merged.values[name] = live
         return merged
 
@@ -143,9 +143,9 @@ class Decider:
         name = str(state.get("name") or "")
         if isinstance(found, Refusal):
             return Decided(row=row, effect=found, name=name)
-        for field in self._shape.told_of & found.after.keys():
-            for name_left_out in left_out(state.get(field), self._shape, field):
-                self._answered_only[name_left_out] += 1
+        for field in found.after:
+            if field in self._shape.told_of:
+                self._answered_only.update(left_out(state.get(field), self._shape, field))
         unusual = ""
         if self._entity.has_money:
             self.currency = self.currency or currency_in(state)

@@ -255,13 +255,13 @@ def _unknown(value: Any, shape: Shape) -> bool:  # noqa: ANN401 - any JSON
     return isinstance(value, dict) and not cast("dict[str, Any]", value).keys() <= shape.known
 
 
-def bodies_of(entity: Entity, after: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+def bodies_of(entity: Entity, after: dict[str, Any]) -> tuple[dict[str, Any], ...]:
     """The requests of a change.
 
     What must be alone has its own; off comes first and on last: nothing is delivered half changed.
     """
     if entity.alone.isdisjoint(after):
-        return (dict(after),) if after else ()
+        return (after,) if after else ()
     together = {field: value for field, value in after.items() if field not in entity.alone}
     steps = [together] if together else []
     for field in sorted(entity.alone & after.keys()):
