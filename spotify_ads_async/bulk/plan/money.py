@@ -211,17 +211,18 @@ def most_of(budget_type: object, amount: MicroAmount | None, days: int | None) -
 def days_left(state: Mapping[str, Any], now: datetime) -> int | None:
     """The days, begun ones too, from now or from the start until the end of a flight; None where it has no end."""
     start, end = state.get("start_time"), state.get("end_time")
-    return _days_left(start if isinstance(start, str) else "", end, now) if isinstance(end, str) else None
-
-
-@functools.lru_cache(maxsize=8192)
-def _days_left(start: str, end: str, now: datetime) -> int | None:
-    """The same by the two times of a flight; many flights begin and end alike."""
-    beginning, ending = moment_of(start), moment_of(end)
+    ending = _seconds(end) if isinstance(end, str) else None
     if ending is None:
         return None
-    left = ending - (now if beginning is None else max(now, beginning))
-    return max(0, math.ceil(left.total_seconds() / _SECONDS_A_DAY))
+    begin = _seconds(start) if isinstance(start, str) else None
+    return max(0, math.ceil((ending - max(now.timestamp(), begin or 0)) / _SECONDS_A_DAY))
+
+
+@functools.lru_cache(maxsize=4096)
+def _seconds(moment: str) -> float | None:
+    """A time in seconds since 1970, None where it is none; many flights begin and end alike."""
+    found = moment_of(moment)
+    return None if found is None else found.timestamp()
 
 
 def changed_amounts(before: Any, after: Any, field: str = "") -> list[Amount]:  # noqa: ANN401 - any JSON

@@ -346,7 +346,7 @@ class _Planning:
             waiting.extend(found)
             if len(waiting) >= least:
                 batch, waiting[:] = list(waiting), []
-                await self._products.learn(item for _, item in batch)
+                await self._products.learn([item for _, item in batch])
                 await self._journal.read(partial(decide, batch))
 
         for known in batches(self._source.present):

@@ -44,6 +44,7 @@ class PlannedProducts:
         self._caller = caller
         self._ad_account_id = ad_account_id
         self._kind: EntityKind = KINDS[entity.plural]
+        self._parent = entity.parent_field
         self._products = products
         self.matters = True
         self._changed: set[str] = set()
@@ -69,8 +70,7 @@ class PlannedProducts:
         """
         if self._kind == "campaign":
             return (msgspec.json.decode(state_of(item)) for item in items if item is not None)
-        parents = {(getattr(item, "campaign_id", None), getattr(item, "ad_set_id", None)) for item in items}
-        return [{"campaign_id": campaign_id, "ad_set_id": ad_set_id} for campaign_id, ad_set_id in parents]
+        return [{self._parent: parent} for parent in {getattr(item, self._parent, None) for item in items}]
 
     def broken(
         self, state: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], names: Iterable[str]

@@ -13,7 +13,7 @@ from spotify_ads_async.bulk.plan.columns import Cell
 from spotify_ads_async.bulk.plan.effects import Conflict, Effect, Refusal
 from spotify_ads_async.bulk.plan.problems import Problem
 from spotify_ads_async.bulk.plan.sources import Change, Doubt
-from spotify_ads_async.bulk.records import Decision
+from spotify_ads_async.bulk.records import Decision, PlanDamaged
 from spotify_ads_async.bulk.store.rows import changed_since, checksum
 from spotify_ads_async.bulk.store.schema import encode
 
@@ -120,7 +120,11 @@ class PlanningRows:
     def _lay_by(self, row: ReadRow) -> None:
         """Keep a row until it is decided, outside of memory where there are many."""
         self._waiting[row.entity_id] = self._end
-        self._end += self._rows.write(_row_encoder.encode(row) + b"\n")
+        try:
+            self._end += self._rows.write(_row_encoder.encode(row) + b"\n")
+        except OSError as problem:
+            said = f"what was read finds no place in the folder for temporary files ({problem.strerror})"
+            raise PlanDamaged(f"{said}: make room there, or set TMPDIR to another one") from None
 
     def _laid_by(self, place: int) -> ReadRow:
         self._rows.seek(place)
