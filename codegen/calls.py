@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -169,7 +170,10 @@ def _operation(said: Call, shapes: Shapes, document: Document, found: _Found, ov
 
 def _in_order(path: str, parameters: list[Parameter]) -> tuple[Parameter, ...]:
     """The path's parameters as they stand in the path."""
-    return tuple(sorted(parameters, key=lambda one: path.index(f"{{{one.name}}}")))
+    by_name = {one.name: one for one in parameters}
+    if by_name.keys() != set(in_path := re.findall(r"{(.*?)}", path)):
+        raise GenerationError(f"{path}: its parameters are called {', '.join(by_name)}; correct the slip in `mend`")
+    return tuple(by_name[name] for name in in_path)
 
 
 def _parameter(shapes: Shapes, given: dict[str, Any], pointer: str, module: str) -> Parameter:

@@ -17,12 +17,9 @@ def render(changes: Sequence[Change]) -> str:
     sentences: list[str] = []
     for kind, heading in HEADINGS.items():
         for turn, form in _TURNS.items():
-            names = [_named(change) for change in changes if (change.what, change.change) == (kind, turn)]
+            found = [change for change in changes if (change.what, change.change) == (kind, turn)]
+            names = [f"`{one.name}`" + (f" → `{one.after}`" if turn == "renamed" else "") for one in found]
             if names:
                 said = form.format("required fields" if kind == "required" else heading)
                 sentences.append(f"{said[:1].upper()}{said[1:]}: {', '.join(names)}.")
     return "The package follows a newer document of the API. " + " ".join(sentences) + "\n"
-
-
-def _named(change: Change) -> str:
-    return f"`{change.name}` → `{change.after}`" if change.change == "renamed" else f"`{change.name}`"

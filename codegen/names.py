@@ -12,6 +12,7 @@ __all__ = ["article", "attribute", "constant", "pascal", "plural", "snake", "str
 _BOUNDARY = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 _VOWEL_SOUNDS = ("a", "e", "i", "o", "un", "up", "hour")
+_TAKEN = frozenset(["self", "mro", "list", "str", "int", "float", "bool", "bytes", "dict"])
 _ABBREVIATIONS = {"capi": "Conversions API", "aam": "automatic advanced matching"}
 
 
@@ -53,7 +54,7 @@ def attribute(name: str, pointer: str) -> str:
     Raises:
         GenerationError: it is no Python name.
     """
-    if not name.isidentifier() or keyword.iskeyword(name) or name in {"self", "mro"} or name.startswith("__"):
+    if not name.isidentifier() or keyword.iskeyword(name) or name in _TAKEN or name.startswith("__"):
         raise GenerationError(f"{pointer}: {name!r} cannot be an attribute; teach codegen to rename it")
     return name
 

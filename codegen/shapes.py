@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from typing import Any, Literal, TypeAlias
 
@@ -16,7 +17,6 @@ __all__ = ["Attribute", "EnumShape", "Mode", "Shape", "Shapes", "StructShape", "
 Mode: TypeAlias = Literal["request", "answer"]
 Schema: TypeAlias = dict[str, Any]
 
-UUID = "Uuid"
 _PLACES = {"requestBody": "Body", "responses": "Answer"}
 _NOTES = {"uri": "URI", "int32": "INT32"}
 _MEANINGFUL = {"$ref", "allOf", "oneOf", "enum", "properties", "required", "minProperties", "items"}
@@ -119,6 +119,8 @@ class Shapes:
             return self._type_of(schema, pointer, mode)
         except KeyError as missing:
             raise GenerationError(f"{pointer}: the schema has no {missing}; correct it in `mend`") from None
+        except re.error as problem:
+            raise GenerationError(f"{pointer}: Python reads no such pattern, {problem}; correct it in `mend`") from None
 
     def _type_of(self, schema: Schema, pointer: str, mode: Mode) -> str:
         set_type = self._overrides.type_at(pointer, mode)
@@ -331,36 +333,32 @@ def _deep(document: Document, schema: Schema, keyword: str) -> int:
 
 
 _PYTHON = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "object": "dict[str, Any]"}
+_FORMS = {"date-time": "UtcTime", "binary": "bytes"}
 
 
 def _scalar(schema: Schema, mode: Mode, pointer: str) -> str:
     kind, form = schema.get("type"), schema.get("format")
     if kind not in _PYTHON:
-        raise GenerationError(f"{pointer}: codegen does not know the type {kind!r}")
-    if (kind, form) == ("string", "date-time"):
-        return "UtcTime"
-    if (kind, form) == ("string", "binary"):
-        return "bytes"
+        raise GenerationError(f"{pointer}: codegen does not know the type {kind!r}: set one in `types`")
+    if kind == "string" and form in _FORMS:
+        return _FORMS[form]
     if mode == "answer":
         return _PYTHON[kind]
-    if (kind, form) == ("string", "uuid"):
-        return UUID
-    return _annotated(_PYTHON[kind], schema)
+    return "Uuid" if (kind, form) == ("string", "uuid") else _annotated(_PYTHON[kind], schema)
 
 
 def _constraints(schema: Schema) -> dict[str, object]:
     """The keywords of ``msgspec.Meta`` for what the schema demands."""
-    of_list = schema.get("type") == "array"
-    found: dict[str, object] = {}
-    for theirs, ours in (
-        ("minimum", "ge"),
-        ("maximum", "le"),
-        ("minItems" if of_list else "minLength", "min_length"),
-        ("maxItems" if of_list else "maxLength", "max_length"),
-        ("pattern", "pattern"),
-    ):
-        if schema.get(theirs) is not None:
-            found[ours] = schema[theirs]
+    unit = "Items" if schema.get("type") == "array" else "Length"
+    ours = {
+        "minimum": "ge",
+        "maximum": "le",
+        f"min{unit}": "min_length",
+        f"max{unit}": "max_length",
+        "pattern": "pattern",
+    }
+    found: dict[str, object] = {name: schema[said] for said, name in ours.items() if schema.get(said) is not None}
+    re.compile(schema.get("pattern", ""))
     if found.get("min_length") == 0:
         del found["min_length"]
     return found

@@ -79,7 +79,9 @@ class VisibleAccounts:
                     seen.add(account.id.lower())
                     yield account
         if self.refused and not answered:
-            raise next(iter(self.refused.values()))
+            refusal = next(iter(self.refused.values()))
+            refusal.add_note(f"every business refuses to list its ad accounts: {', '.join(self.refused)}")
+            raise refusal
 
     def __await__(self) -> Generator[Any, None, Page[models.AdAccount]]:
         return self._page().__await__()

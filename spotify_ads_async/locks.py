@@ -5,12 +5,19 @@ On a network drive that does not hold: :func:`network_drive` tells.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
-__all__ = ["close_locked", "network_drive", "open_locked", "try_lock"]
+import anyio
+
+__all__ = ["close_locked", "network_drive", "open_locked", "taken_off_loop", "try_lock"]
+
+T = TypeVar("T")
 
 _NETWORK_DRIVES = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs", "fuse.rclone"}
@@ -26,6 +33,20 @@ def network_drive(folder: Path) -> str:
     inside = [(len(mount[1]), mount[2]) for mount in mounts if folder.is_relative_to(mount[1].replace("\\040", " "))]
     kind = max(inside, default=(0, ""))[1]
     return kind if kind in _NETWORK_DRIVES else ""
+
+
+async def taken_off_loop(take: Callable[[], T], give_back: Callable[[T], object]) -> T:
+    """What ``take`` takes in a thread. Where the task is cancelled meanwhile, it is given back."""
+    taking = asyncio.ensure_future(asyncio.to_thread(take))
+    try:
+        return await asyncio.shield(taking)
+    except asyncio.CancelledError:
+        # No thread can be cancelled.
+        with anyio.CancelScope(shield=True):
+            await asyncio.wait([taking])
+        if taking.exception() is None:
+            give_back(taking.result())
+        raise
 
 
 def close_locked(file: int) -> None:

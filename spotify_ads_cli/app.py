@@ -148,10 +148,7 @@ class _Root(TyperGroup):
 def _in_words(problem: Any) -> str:  # noqa: ANN401 - typer keeps its errors' types to itself
     """What is wrong with an option or its value, without words of the library that typer checks it with."""
     if not hasattr(problem.__cause__, "errors"):
-        option, takes = getattr(problem, "option_name", ""), getattr(problem.ctx, "command", None)
-        if option.startswith("--") and takes and any(one.name == "where" for one in takes.params):
-            return f"{problem.message}; a field's value is chosen as in --where {option[2:]}=VALUE"
-        return problem.message
+        return f"{problem.message}{_other_way(problem.ctx, getattr(problem, 'option_name', ''))}"
     fault: Mapping[str, Any] = problem.__cause__.errors()[0]
     value, facts = fault["input"], fault.get("ctx", {})
     match fault["type"]:
@@ -165,6 +162,21 @@ def _in_words(problem: Any) -> str:  # noqa: ANN401 - typer keeps its errors' ty
             return f"{value} is too much: {facts['le']:g} is the most"
         case _:
             return problem.message.removeprefix("Value error, ")
+
+
+def _other_way(command: Any, option: str) -> str:  # noqa: ANN401 - the same
+    """How a command takes a field or a parameter of the API that somebody gave as an option, if it does."""
+    takes = {one.name for one in command.command.params} if command and option.startswith("--") else set[str]()
+    if "where" not in takes:
+        return ""
+    from spotify_ads_async.bulk.listed import KINDS  # noqa: PLC0415 - errors alone need it
+
+    name, called = option[2:].replace("-", "_"), {command.info_name, command.parent.info_name}
+    kinds = [kind for plural, kind in KINDS.items() if plural in called]
+    if any(name in kind.answer_columns for kind in kinds):
+        return f"; a field's value is chosen as in --where {name}=VALUE"
+    asked = "query" in takes and any(name in kind.list.query for kind in kinds)
+    return f"; the API chooses by it as in --query {name}=VALUE" if asked else ""
 
 
 def load(name: str, entry: Entry) -> Any:  # noqa: ANN401 - typer's own

@@ -112,8 +112,10 @@ async def test_every_business_is_asked_for_its_accounts() -> None:
         assert isinstance(accounts.refused[server.business_id], PermissionDenied)
         assert [account.id for account in await accounts.collect()] == [second], "each use asks anew"
         server.add_fault("denied", operation="getAdAccountsInBusiness")
-        with pytest.raises(PermissionDenied):
+        with pytest.raises(PermissionDenied) as refused:
             await anext(aiter(ads.ad_accounts()))
+        businesses = [one.id async for one in ads.businesses.list()]
+        assert refused.value.__notes__[-1] == f"every business refuses to list its ad accounts: {', '.join(businesses)}"
         server.clear_faults()
         server.add_fault("error", operation="getAdAccountsInBusiness", status=500)
         with pytest.raises(ServerError):

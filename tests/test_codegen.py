@@ -369,7 +369,15 @@ def _give(name: str, schema: object) -> Any:  # noqa: ANN401 -- a change of the 
     ("change", "message"),
     [
         (_give("self", {"type": "string"}), "'self' cannot be an attribute"),
-        (_give("list", {"type": "array"}), "the schema has no 'items'"),
+        (_give("some", {"type": "array"}), "the schema has no 'items'"),
+        (_give("list", {"type": "string"}), "'list' cannot be an attribute"),
+        (_give("name", {"type": "string", "pattern": r"^\p{L}+$"}), r"Python reads no such pattern, bad escape \\p"),
+        (
+            lambda document: document["paths"].update(
+                {"/boxes/{box_id}/{odd}": document["paths"].pop("/boxes/{box_id}/odd")}
+            ),
+            r"/\{odd\}: its parameters are called box_id;",
+        ),
         (_give("kind", {"oneOf": [{"$ref": "#/components/schemas/Size"}]}), "the schema has no 'discriminator'"),
         (_give("things", {"$ref": "#/components/schemas/Ring"}), "refer to each other without end"),
         (_give("inner", {"$ref": "#/components/schemas/Thing"}), "schemas contain each other: StoredThing"),
@@ -389,7 +397,8 @@ def test_a_document_that_makes_no_python_is_refused_whole(small: Small, change: 
     before = {file: file.read_bytes() for file in (small.place / "made").rglob("*.*")}
     small.document["components"]["schemas"]["Ring"] = {"$ref": "#/components/schemas/Ring"}
     small.document["paths"]["/boxes/{box_id}/odd"] = {
-        "get": {"operationId": "getOdd", "tags": ["the-things"], "responses": {"200": {}}}
+        "parameters": SMALL["paths"]["/boxes/{box_id}/things"]["parameters"],
+        "get": {"operationId": "getOdd", "tags": ["the-things"], "responses": {"200": {}}},
     }
     change(small.document)
     with pytest.raises(GenerationError, match=message):
@@ -434,5 +443,10 @@ def test_a_document_that_cannot_be_followed_is_named(text: str | None, tmp_path:
     file = tmp_path / "api.yaml"
     if text is not None:
         file.write_text(text)
-    with pytest.raises(GenerationError, match=r"api\.yaml is no document that can be followed"):
+    with pytest.raises(GenerationError, match=r"no document to follow: .*api\.yaml"):
         load(str(file))
+
+
+def test_an_address_that_cannot_be_read_is_named() -> None:
+    with pytest.raises(GenerationError, match=r"no document to follow: http://127\.0\.0\.1:9/an api cannot be read"):
+        load("http://127.0.0.1:9/an api")

@@ -23,7 +23,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from support.emulator_process import AD_ACCOUNT_VARIABLE
-from support.examples import ROOT, blocks_of, free_port
+from support.examples import ROOT, blocks_of
+from support.free_ports import free_port
 
 from spotify_ads_async import errors
 from spotify_ads_async.emulator import Emulator
@@ -127,7 +128,7 @@ async def test_a_refused_sign_in_keeps_the_service_from_starting(app: FastAPI, s
 def ask(address: str, path: str, method: str = "GET") -> tuple[int, dict[str, str], object]:
     request = urllib.request.Request(f"{address}{path}", method=method)  # noqa: S310 (its own address)
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310 (the same)
+        with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310 (the same)
             return answer.status, dict(answer.headers), json.load(answer)
     except urllib.error.HTTPError as refused:
         with refused:
@@ -150,7 +151,7 @@ def serving(command: list[str], folder: Path, settings: dict[str, str], address:
         ) as process,
     ):
         try:
-            for _ in range(300):
+            for _ in range(1200):
                 assert process.poll() is None, said.read_text()
                 with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/openapi.json", timeout=5):  # noqa: S310 (its own)
                     break
@@ -158,7 +159,7 @@ def serving(command: list[str], folder: Path, settings: dict[str, str], address:
             yield said
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(timeout=30)
+            process.wait(timeout=120)
 
 
 def check_service(command: list[str], folder: Path, settings: dict[str, str], address: str, emulator: Emulator) -> None:
@@ -182,7 +183,7 @@ def test_it_runs_under_uvicorn(
     workers: int, folder: Path, settings: dict[str, str], spotify_ads_emulator: Emulator
 ) -> None:
     port = free_port()
-    command = ["uvicorn", "service:app", "--port", port, "--workers", str(workers)]
+    command = ["uvicorn", "service:app", "--port", str(port), "--workers", str(workers)]
     check_service(command, folder, settings, f"http://127.0.0.1:{port}", spotify_ads_emulator)
 
 

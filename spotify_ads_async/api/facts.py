@@ -11,7 +11,6 @@ from __future__ import annotations
 import importlib
 import json
 import math
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from itertools import accumulate, chain, islice
@@ -36,7 +35,7 @@ _TOO_LARGE: Final = f"more than {_MOST_PARTS} parts, or nested more than {_DEEPE
 WIDTH: Final = 160
 """The longest line of the file that holds more than one fact."""
 
-_FAULTS = (KeyError, TypeError, AttributeError, ValueError, re.error)  # where a document is of another form
+_FAULTS = (KeyError, TypeError, AttributeError, ValueError)  # where a document is of another form
 _TEXTS = frozenset({"$ref", "format", "pattern", "type"})
 _LISTS = frozenset({"enum", "properties", "required"})
 _SIZES = frozenset({"maxItems", "maxLength", "maxProperties", "minItems", "minLength", "minProperties", "uniqueItems"})
@@ -176,8 +175,6 @@ def _text(value: object) -> str:
 def _keyword(key: str, value: Any) -> Any:  # noqa: ANN401 - whatever stands there
     if key in _NUMBERS and not (isinstance(value, int | float) and math.isfinite(value)):
         raise TypeError(f"{value!r} is no {key}")
-    if key == "pattern":
-        re.compile(_text(value))
     if key in {"enum", "required"} and not isinstance(cast("object", value), list):
         raise TypeError(f"{value!r} stands where a list should")
     return _text(value) if key in _TEXTS else value

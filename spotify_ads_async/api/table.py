@@ -154,7 +154,7 @@ class FactTable:
         if "$ref" in schema:
             name = schema["$ref"].rpartition("/")[2]
             return self._renamed.get(name, name)
-        named = [self._kind(part) for part in _parts(schema) if "$ref" in part]
+        named = [self._kind(part) for part in _parts(schema) if "$ref" in part or "allOf" not in schema]
         if named:
             return (" and " if "allOf" in schema else " or ").join(named)
         for inner in _inner(schema):

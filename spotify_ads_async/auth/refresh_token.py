@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import logging
 import os
 import time
 from collections.abc import Callable, Collection
+from contextvars import Context
 
 import aiohttp
 import msgspec
@@ -26,10 +28,13 @@ from spotify_ads_async.types import Secret
 
 __all__ = ["RefreshToken"]
 
+logger = logging.getLogger("spotify_ads_async")
+
 _REFRESH_EARLY_SECONDS = 60.0
 _YOUNG_SECONDS = 60.0
 _LONGEST_REFUSAL_SECONDS = 60.0
 _CLOCK_TOLERANCE_SECONDS = 60.0
+_SILENT_SECONDS = 3.0
 
 
 class _Access(msgspec.Struct, frozen=True):
@@ -123,9 +128,9 @@ class RefreshToken(NotCopied):
         loop = asyncio.get_running_loop()
         refreshing = self._refreshing.get(loop)
         if refreshing is None or refreshing.cancelling():
-            # A task of its own: the call that needs it first may be cancelled, and the answer may hold the only refresh
-            # token that is valid from now on. `finish` waits for it.
-            refreshing = loop.create_task(self._refresh(http), name="refresh of an access token")
+            # A task and context of its own: the call that needs it first may be cancelled, and the answer may hold the
+            # only refresh token that is valid from now on. `finish` waits for it.
+            refreshing = loop.create_task(self._refresh(http), name="refresh of an access token", context=Context())
             self._refreshing = {one: task for one, task in self._refreshing.items() if not one.is_closed()} | {
                 loop: refreshing
             }
@@ -163,11 +168,8 @@ class RefreshToken(NotCopied):
         if self._worked == token or now - access.since >= _YOUNG_SECONDS:
             self._refused_in_vain = 0
         self._refused_in_vain += 1
-        wait = (
-            0.0
-            if self._refused_in_vain < 2
-            else min(_LONGEST_REFUSAL_SECONDS, 2.0 ** min(self._refused_in_vain - 2, 10))
-        )
+        in_vain = self._refused_in_vain
+        wait = 0.0 if in_vain < 2 else min(_LONGEST_REFUSAL_SECONDS, 2.0 ** min(in_vain - 2, 10))
         self._next_refresh_at = now + wait
         return wait == 0.0
 
@@ -180,7 +182,10 @@ class RefreshToken(NotCopied):
     async def _finish(self, refreshing: asyncio.Task[Secret]) -> None:
         if not self._asking and not self._waiting:
             refreshing.cancel()  # another process is at it, or a keyring asks for somebody
-        await asyncio.wait([refreshing])
+        _, late = await asyncio.wait([refreshing], timeout=_SILENT_SECONDS)
+        if late:
+            logger.warning("waiting 15 s at most for the token endpoint, whose answer may replace the refresh token")
+            await asyncio.wait(late)
 
     def _ended(self, loop: asyncio.AbstractEventLoop, refreshing: asyncio.Task[Secret]) -> None:
         if self._refreshing.get(loop) is refreshing:
@@ -246,12 +251,13 @@ class RefreshToken(NotCopied):
 
     async def _ask(self, http: aiohttp.ClientSession) -> tuple[float, TokenAnswer]:
         """When was asked, and the answer. A store without turns may hold another token by now."""
+        secret, wanted = self._client_secret, lambda: self._waiting > 0
         while True:
             asked_at = self._clock()
             form = {"grant_type": "refresh_token", "refresh_token": self._refresh_token}
             try:
                 return asked_at, await token_request(
-                    http, self._token_url, form, client_id=self._client_id, client_secret=self._client_secret
+                    http, self._token_url, form, client_id=self._client_id, client_secret=secret, wanted=wanted
                 )
             except AuthenticationError:
                 kept = await self._kept.read() if self._kept.elsewhere else None

@@ -11,6 +11,7 @@ import base64
 import contextlib
 import hashlib
 import hmac
+import logging
 import secrets
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
@@ -235,8 +236,9 @@ class _Callback:
         """Listen on 127.0.0.1 alone. Yields why that cannot be, and what to do, where the port is taken."""
         app = web.Application()
         app.router.add_get("/callback", self._answer)
-        # No access log: its lines would hold the code.
-        runner = web.AppRunner(app, access_log=None)
+        # No log: its lines would hold the code, also those about requests that cannot be read.
+        silent = logging.Logger("callback", logging.CRITICAL + 1)  # noqa: LOG001 (one of nobody else's)
+        runner = web.AppRunner(app, access_log=None, logger=silent)
         await runner.setup()
         taken: str | None = None
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import aiohttp
@@ -50,9 +50,15 @@ class TokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def token_request(
-    http: aiohttp.ClientSession, url: str, form: Mapping[str, str | Secret], *, client_id: str, client_secret: Secret
+    http: aiohttp.ClientSession,
+    url: str,
+    form: Mapping[str, str | Secret],
+    *,
+    client_id: str,
+    client_secret: Secret,
+    wanted: Callable[[], bool] = lambda: True,
 ) -> TokenAnswer:
-    """Ask the token endpoint; transport errors, 429 and 5xx are tried again, a refusal is not.
+    """Ask the token endpoint; transport errors, 429 and 5xx are tried again while it is wanted, a refusal is not.
 
     Raises:
         AuthenticationError: the endpoint refused (4xx), with what to do; ``error_codes`` holds OAuth's code where it
@@ -76,7 +82,7 @@ async def token_request(
         if isinstance(outcome, AuthenticationError) and isinstance(failure, ConnectionFailed) and attempt:
             outcome.add_note("an attempt before this one got no answer, and that answer may have replaced the token")
         failure = outcome
-        if not isinstance(failure, ConnectionFailed | ServerError):
+        if not isinstance(failure, ConnectionFailed | ServerError) or not wanted():
             break
     raise failure
 

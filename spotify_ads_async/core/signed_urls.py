@@ -262,7 +262,7 @@ class _Fetch:
         self.total: int | None = None
         self.done = False
         self._tag: str | None = None
-        self._ranged = True
+        self._strong: str | None = None
         # How many bytes that come next came before; the digests of all that came, and of what comes again from the
         # beginning.
         self._again = 0
@@ -272,10 +272,8 @@ class _Fetch:
     def headers(self) -> dict[str, str]:
         """What to ask for next."""
         asked = {"Accept-Encoding": "identity"}
-        if self.received and self._ranged:
-            asked["Range"] = f"bytes={self.received}-"
-            if self._tag is not None and not self._tag.startswith("W/"):
-                asked["If-Range"] = self._tag
+        if self.received and self._strong:
+            asked |= {"Range": f"bytes={self.received}-", "If-Range": self._strong}
         return asked
 
     def begin(self, response: aiohttp.ClientResponse, *, packed: bool) -> None:
@@ -286,8 +284,8 @@ class _Fetch:
                 raise self._changed()
             return
         tag, self._tag = self._tag, response.headers.get("ETag") or response.headers.get("Last-Modified") or self._tag
-        # Without a tag the rest may be another file's: then all of it is read again, and compared.
-        self._ranged = not packed and self._tag is not None
+        # Without a strong tag the rest may be another file's: then all of it is read again, and compared.
+        self._strong = self._tag if not packed and self._tag is not None and self._tag.startswith('"') else None
         start, total = 0, None if packed else response.content_length
         if response.status == 206:
             ranged = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))

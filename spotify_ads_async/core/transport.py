@@ -17,7 +17,7 @@ from yarl import URL
 from spotify_ads_async.auth.token_endpoint import header_safe
 from spotify_ads_async.core.wire import BARE_HEADERS, SHORTEST_SECRET, HttpRequest, Part, masked
 from spotify_ads_async.errors import ConfigurationError, ConnectionFailed, InvalidAnswer, SpotifyAdsError
-from spotify_ads_async.network.connections import Connections, TimeLimit, open_http
+from spotify_ads_async.network.connections import Connections, open_http
 from spotify_ads_async.network.options import Proxy, TransportOptions
 from spotify_ads_async.network.problems import (
     by_way_of,
@@ -25,6 +25,7 @@ from spotify_ads_async.network.problems import (
     explained_proxy_error,
     without_frames,
 )
+from spotify_ads_async.network.time_limits import TimeLimit
 from spotify_ads_async.types import Secret
 
 __all__ = ["Departure", "HttpResponse", "Progress", "Transport", "open_session"]

@@ -11,6 +11,7 @@ from typing import Self
 from spotify_ads_async.governor.adaptive import AdaptiveLimits
 from spotify_ads_async.governor.wait_queue import Flow, Priority
 from spotify_ads_async.governor.window import may_take, take
+from spotify_ads_async.network.connections import before_leaving
 from spotify_ads_async.network.ratelimit_headers import retry_after
 
 __all__ = ["Admission"]
@@ -57,6 +58,18 @@ class Admission:
         self._grant = await scheduler.admit(self._flow, self._priority, self._max_wait)
         self._open, self._departed_at = True, scheduler.clock()
         self._departure = scheduler.departures = scheduler.departures + 1
+        if self._grant is not None:
+            before_leaving.set(self._renew)
+
+    async def _renew(self) -> None:
+        """Wait for leave again where the store has given the tokens to others.
+
+        While the request waited for its connection, the process was stopped or the machine slept.
+        """
+        grants = self._flow.grants
+        if self._open and self._grant is not None and grants is not None and not grants.may_leave(self._grant):
+            self.not_sent()
+            await self.enter()
 
     async def __aenter__(self) -> Self:
         if not self.enter_nowait():

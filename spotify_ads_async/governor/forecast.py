@@ -24,15 +24,16 @@ def predicted_wait(request: PendingRequest, queue: WaitQueue, now: float) -> tup
     return max(waits, key=lambda pair: pair[0])
 
 
-def wait_for(window: Window, position: int, now: float, *, kept: int = 0) -> float:
+def wait_for(window: Window, position: int, now: float, *, kept: int = 0, granted: int = 0) -> float:
     """Seconds until the request at ``position`` of the queue can leave, were every answer in flight to come now.
 
-    ``kept`` tokens are left to others of the queue besides those reserved for other programs.
+    ``kept`` tokens are left to others of the queue besides those reserved for other programs. A store has ``granted``
+    so many requests of the queue a token.
     """
     spacing = 0.0 if window.pacer is None else window.pacer.wait(now) + (position - 1) * window.pacer.interval
     pause = max(0.0, window.paused_until - now) + spacing
     if window.shared:
-        return max(pause, window.outlook.wait(position, now, window.cycle, kept=kept))
+        return max(pause, window.outlook.wait(position - granted, now, window.cycle, kept=kept))
     kept += window.reserved
     rounds, rest = divmod(position - 1, max(1, window.limit.requests - kept))
     at = window.there_at(rest + 1 + kept)
@@ -41,6 +42,7 @@ def wait_for(window: Window, position: int, now: float, *, kept: int = 0) -> flo
 
 def _predicted_for(request: PendingRequest, window: Window, queue: WaitQueue, now: float) -> float:
     kept, predicted = 0, math.inf
+    granted = sum(len(flow.grants.usable) for flow in queue.flows_for(window) if flow.grants is not None)
     # Others who need further windows are held up there: how many go before depends on the wait, which depends on them.
     for _ in range(_ROUNDS):
         interactive, bulk = _ahead(request.flow, window, queue, predicted, now)
@@ -51,7 +53,7 @@ def _predicted_for(request: PendingRequest, window: Window, queue: WaitQueue, no
             position = bulk + min(interactive, turn)
         else:
             position = interactive + min(bulk, interactive // BULK_TURN)
-        closer = wait_for(window, max(1, position), now, kept=kept)
+        closer = wait_for(window, max(1, position), now, kept=kept, granted=granted)
         if closer >= predicted:
             break
         predicted = closer

@@ -15,7 +15,7 @@ __all__ = ["ForeignUsage"]
 _RECOVERY_WINDOWS = (0.0, 4.0, 20.0, 40.0)
 """Until what was left to others is tried again in full: after one refusal in a while, after two, three, and more."""
 
-_SLACK_SHARE, _TICK_MARGIN_SECONDS = 0.01, 0.001
+_SLACK_SHARE = 0.01
 """Share of the tokens left unused on top, once somebody else is known to spend the window."""
 
 
@@ -31,10 +31,6 @@ class _Belief(NamedTuple):
         if self.tokens == 0 or now >= self.until:
             return 0
         return math.ceil(self.tokens * (1.0 - ((now - self.since) / (self.until - self.since)) ** 3))
-
-    def falls_to(self, tokens: int) -> float:
-        """When so many are left of it."""
-        return self.since + (self.until - self.since) * math.cbrt(1.0 - tokens / self.tokens)
 
 
 class ForeignUsage:
@@ -84,12 +80,6 @@ class ForeignUsage:
     def expected(self, at: float) -> int:
         """What will be left to others at that time, as far as is known."""
         return max(self._refused.at(at), self._seen.at(at))
-
-    def next_ease(self, now: float) -> float:
-        """When at least one token fewer will be left to others."""
-        fewer = self.tokens - 1
-        dues = [belief.falls_to(fewer) for belief in (self._refused, self._seen) if fewer < belief.at(now)]
-        return max([now, *dues]) + _TICK_MARGIN_SECONDS
 
     def _counted(self, ours: int, now: float) -> int:
         """How many of our tokens that are out belong to requests that the server took."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable
+from itertools import accumulate
 from typing import NamedTuple
 
 import msgspec
@@ -33,13 +35,14 @@ class Ended(NamedTuple):
 class Grants:
     """The grants of one flow. Each is usable, then in flight, then over until the store has heard of it.
 
-    ``in_flight`` says when the store last heard of each. It is not to be asked for more before ``ask_at``.
+    One that is in flight is good for as long as the store's knowledge of it is new: its request may not have left yet.
+    The store is not to be asked for more before ``ask_at``.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock, self.ask_at = clock, -math.inf
         self.usable: deque[Grant] = deque()
-        self.in_flight: dict[Grant, float] = {}
+        self.in_flight: dict[int, Grant] = {}
         self.over: dict[int, Ended] = {}
 
     def __bool__(self) -> bool:
@@ -58,29 +61,41 @@ class Grants:
     def take(self) -> Grant:
         """Use the first grant."""
         grant = self.usable.popleft()
-        self.in_flight[grant] = self._clock()
+        self.in_flight[grant.number] = grant
         return grant
+
+    def may_leave(self, grant: Grant) -> bool:
+        """Whether the store still keeps the tokens of a request that was about to leave."""
+        held = self.in_flight.get(grant.number)
+        return held is not None and self.is_valid(held)
 
     def give_back(self, grant: Grant) -> None:
         """The request did not leave: another one may."""
-        if self.in_flight.pop(grant, None) is not None:
-            self.usable.appendleft(grant)
+        if (held := self.in_flight.pop(grant.number, None)) is not None:
+            self.usable.appendleft(held)
 
     def settle(self, grant: Grant, counted_by: float) -> None:
         """The request is over, and the server counted it no later than ``counted_by``."""
-        if self.in_flight.pop(grant, None) is not None:
+        if self.in_flight.pop(grant.number, None) is not None:
             self.over[grant.number] = Ended(counted_by)
 
     def to_tell(self, most: int, now: float, lease: float) -> dict[int, Ended]:
         """What the store should hear of, while ``most`` requests wait: others than they have no use for a grant.
 
-        Those that are over; and those in flight for a third of a lease since the store heard, for one lease more.
+        Those that are over; and those in flight of which it did not just hear, for one lease more.
         """
         while len(self.usable) > most:
             self._drop(self.usable.pop())
-        late = [grant for grant, told_at in self.in_flight.items() if told_at <= now - lease / 3]
-        self.in_flight.update(dict.fromkeys(late, now))
-        return self.over | {grant.number: Ended(now + lease) for grant in late}
+        just_heard = now + lease * (1 / 2 - 1 / 12)
+        late = {number: Ended(now + lease) for number, one in self.in_flight.items() if one.use_by <= just_heard}
+        return self.over | late
+
+    def heard(self, number: int, end: Ended, use_by: float) -> None:
+        """The store heard of this grant."""
+        if (held := self.in_flight.get(number)) is not None:
+            self.in_flight[number] = held._replace(use_by=use_by)
+        elif self.over.get(number) is end:  # else it ended while the message was under way
+            del self.over[number]
 
     def _drop(self, grant: Grant) -> None:
         """No request will use it."""
@@ -98,16 +113,17 @@ class Pause(msgspec.Struct, array_like=True):
 class Outlook(msgspec.Struct, kw_only=True):
     """What a store says about one window: its ``epoch``, and in how many microseconds it ``opens`` to claims.
 
-    ``free`` tokens are not out, ``out`` are; ``due`` says in how long each sixteenth of these is back, where more wait
-    than may leave. ``active`` processes lack tokens, this one with them; ``waiting`` are the others' requests. Bulk
-    leaves a ``reserve`` of tokens. All of it is as it was ``heard_at``, in seconds of the receiver's clock.
+    ``free`` tokens are not out, ``out`` are; ``due`` says, where more wait than may leave, in how long one of these is
+    back, how many are within the next thirty-second of a cycle, and so on. ``active`` processes lack tokens, this one
+    with them; ``waiting`` are the others' requests. Bulk leaves a ``reserve`` of tokens. All of it is as it was
+    ``heard_at``, in seconds of the receiver's clock.
     """
 
     free: int
     epoch: str = ""
     opens: int = 0
     out: int = 0
-    due: list[int] = []
+    due: list[tuple[int, int]] = []
     active: int = 1
     waiting: int = 0
     reserve: int = 0
@@ -119,14 +135,13 @@ class Outlook(msgspec.Struct, kw_only=True):
         """Seconds until this process can have been granted the token at ``position``, beside ``kept`` unused ones."""
         opens = max(0.0, self.heard_at + self.opens / 1e6 - now)
         needed = position + kept + min(self.waiting, position * (self.active - 1)) - self.free
-        if needed <= 0 or not self.due:
+        if min(position, needed) <= 0 or not self.due:
             return opens
         rounds, rest = divmod(needed - 1, max(1, self.out))
-        sixteenth, part = divmod(rest / max(1, self.out) * len(self.due), 1.0)
-        due, next_due = [*self.due, self.due[-1]][int(sixteenth) :][:2]
-        due += (next_due - due) * part
+        place = bisect_right(list(accumulate(count for _, count in self.due)), rest)
+        due, _ = self.due[min(place, len(self.due) - 1)]
         return max(opens, max(0.0, self.heard_at + due / 1e6 - now) + rounds * cycle)
 
     def next_grant(self) -> float:
         """Before then nothing is granted: the set is closed, or no token is there."""
-        return self.heard_at + max(self.opens, self.due[0] if self.due and self.free == 0 else 0) / 1e6
+        return self.heard_at + max(self.opens, self.due[0][0] if self.due and self.free == 0 else 0) / 1e6

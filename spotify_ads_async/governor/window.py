@@ -28,6 +28,9 @@ _SMOOTH_RATE_SHARE, _HELD_BACK_SHARE, _RESPACING_SHARE = 0.99, 0.004, 0.02
 """The smooth rhythm's part of the full rate, and the tokens that it leaves: a weighted two-window counter, which takes
 the requests of its last window as evenly spread, does not refuse then for what the network makes uneven."""
 
+_LOOK_SHARE = 0.01
+"""So often, in windows, is looked whether less is left to others."""
+
 _SPREAD_SECONDS = 0.4
 """Those who waited for the end of a pause leave within this time, one after the other."""
 
@@ -108,7 +111,7 @@ class Window:
         self.available += back
         if not self.guarded:
             return
-        self.foreign.ease(now)
+        self.foreign.ease(max(now, self.paused_until))  # nobody leaves before
         if self._after_pause_until <= now:
             self._after_pause = None
         ended_at = self.paused_until
@@ -208,11 +211,9 @@ class Window:
     def next_grant(self, *, interactive: bool, now: float) -> float:
         """A time before which no token can be there and usable, infinite while that depends on answers."""
         at = self.there_at(self.needed(interactive=interactive, now=now))
-        if at > now and self.foreign.tokens > self.held_back and not self.shared:
-            at = min(at, self.foreign.next_ease(now))
-        if not interactive:  # the reserve may shrink
-            recounted_at = self._demand_counted_from + self.limit.window
-            at = min(at, max(recounted_at, self.next_grant(interactive=True, now=now)))
+        if not interactive or (self.reserved > self.held_back and not self.shared):
+            # What is left to others shrinks meanwhile, be they other programs or interactive requests.
+            at = min(at, now + self.limit.window * _LOOK_SHARE)
         if self._after_pause is not None:
             return max(at, self.paused_until, min(now + self._after_pause.wait(now), self._after_pause_until))
         return max(at, self.paused_until, now if self.pacer is None else now + self.pacer.wait(now))

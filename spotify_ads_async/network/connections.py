@@ -18,13 +18,13 @@ import ssl
 import threading
 import time
 import weakref
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import aiohttp
 import anyio
-import msgspec
 from aiohttp import hdrs
 from aiohttp.abc import ResolveResult
 from aiohttp.client_proto import ResponseHandler
@@ -38,8 +38,9 @@ from spotify_ads_async.errors import ConfigurationError, ConnectionFailed
 from spotify_ads_async.loops import LoopAway, on_loop
 from spotify_ads_async.network.options import Proxy, TransportOptions
 from spotify_ads_async.network.problems import explained_connection_error
+from spotify_ads_async.network.time_limits import TimeLimits
 
-__all__ = ["Connections", "TimeLimit", "open_http", "proxy_on_the_way"]
+__all__ = ["Connections", "before_leaving", "open_http", "proxy_on_the_way"]
 
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 _SLEEP_SECONDS = 1.0
@@ -47,6 +48,8 @@ _JUST_USED_SECONDS = 0.005
 """Idle for less, a connection is not asked whether it ended: an end as young as that is most often still on its way."""
 _MOST_LOOKUPS = 10
 """A resolver of somebody's own may fail as a forgotten address does, and would be asked without end."""
+before_leaving: ContextVar[Callable[[], Awaitable[None]] | None] = ContextVar("before_leaving", default=None)
+"""Awaited once the connection of the running task's request is there: the request leaves after it."""
 
 
 def open_http(
@@ -129,6 +132,21 @@ class _Connector(aiohttp.TCPConnector):
         with contextlib.suppress(StopIteration, RuntimeError):
             self._resolver.close().__await__().__next__()
 
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 (aiohttp's own)
+    ) -> aiohttp.connector.Connection:
+        connection = await super().connect(req, traces, timeout)
+        if (leave := before_leaving.get()) is not None:
+            try:
+                await leave()
+            except BaseException:
+                connection.close()
+                raise
+        return connection
+
     async def _get(self, key: ConnectionKey, traces: list[Trace]) -> aiohttp.connector.Connection | None:
         # Aiohttp's clock of idleness stands still while the machine sleeps. A set clock costs new connections.
         now = time.monotonic()
@@ -183,59 +201,6 @@ def _has_news(transport: asyncio.Transport) -> bool:
     poll = select.poll()
     poll.register(at, select.POLLIN)
     return bool(poll.poll(0))
-
-
-class TimeLimits:
-    """When tasks of one event loop have to be done with what they do. One timer serves all of them.
-
-    Nearly everything ends long before: a timer for each request costs a tenth of its call.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self.ends_at: dict[asyncio.Task[Any], float] = {}
-        self.rings_at = math.inf
-        self._timer: asyncio.TimerHandle | None = None
-
-    def ring_at(self, at: float) -> None:
-        """Look then, and no later, who has taken too long."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self.rings_at, self._timer = at, self.loop.call_at(at, self._ring)
-
-    def _ring(self) -> None:
-        self.rings_at, self._timer = math.inf, None
-        now = self.loop.time()
-        for task in [task for task, ends_at in self.ends_at.items() if ends_at <= now]:
-            del self.ends_at[task]
-            task.cancel()
-        if self.ends_at:
-            self.ring_at(min(self.ends_at.values()))
-
-
-class TimeLimit(msgspec.Struct):
-    """Ends its block with :class:`TimeoutError` after so many seconds, as :func:`asyncio.timeout` does."""
-
-    limits: TimeLimits
-    seconds: float
-    cancelling: int = 0
-    task: asyncio.Task[Any] | None = None
-
-    def __enter__(self) -> None:
-        limits = self.limits
-        self.task = task = cast("asyncio.Task[Any]", asyncio.current_task(limits.loop))
-        self.cancelling = task.cancelling()
-        limits.ends_at[task] = at = limits.loop.time() + self.seconds
-        if at < limits.rings_at:
-            limits.ring_at(at)
-
-    def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, _: object) -> None:
-        task = cast("asyncio.Task[Any]", self.task)
-        if self.limits.ends_at.pop(task, None) is None:
-            # It was cancelled here; somebody else may have cancelled it too.
-            others = task.uncancel() > self.cancelling
-            if kind is asyncio.CancelledError and not others:
-                raise TimeoutError from problem
 
 
 class Pool(NamedTuple):

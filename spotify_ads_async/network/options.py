@@ -27,6 +27,8 @@ from spotify_ads_async.types import Secret, is_text
 __all__ = ["Proxy", "TransportOptions"]
 
 _LARGEST_AUTHORITIES = 16 * 1024 * 1024
+_HOST = re.compile(r"[\w.-]+|[\da-f:.]+(%[\w.-]+)?")
+"""A name or an address. What is neither may be a password, and must not be shown as where the proxy is."""
 
 
 class TransportOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,7 +148,7 @@ def _proxy(address: Secret, origin: str) -> Proxy:
         or not is_text(address.reveal())
         or ":" in username
         or parts.scheme not in {"http", "https"}
-        or not parts.hostname
+        or not _HOST.fullmatch(parts.hostname or "")
         or parts.port == 0
         or (parts.path not in {"", "/"} or parts.query or parts.fragment)
     ):

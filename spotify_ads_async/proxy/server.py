@@ -236,7 +236,7 @@ class QuotaProxy:
         self, request: web.BaseRequest, path: str, headers: CIMultiDict[str], body: io.BytesIO, admission: Admission
     ) -> web.StreamResponse:
         """One request upstream, and its answer back as it comes."""
-        with self._metrics.under_way.track_inprogress():
+        with self._metrics.under_way.track_inprogress(), _refused_by_governor():
             try:
                 answer = await self._session.request(
                     request.method,

@@ -13,6 +13,7 @@ import msgspec
 
 from spotify_ads_async.core.session import Session
 from spotify_ads_async.errors import InvalidRequest
+from spotify_ads_async.locks import taken_off_loop
 from spotify_ads_async.trees.copies import AdSetCopy, CampaignCopy, Copy
 from spotify_ads_async.trees.drafts import DraftTree, Unheld
 from spotify_ads_async.trees.going_live import GoingLive, Published
@@ -119,7 +120,7 @@ class Copier:
             await hold()
             return await self._each(wanted, None, publish=publish, on_done=on_done)
         opening = Receipt.opened(receipt, self._ad_account_id)
-        kept = await anyio.to_thread.run_sync(opening.__enter__)
+        kept = await taken_off_loop(opening.__enter__, lambda _: opening.__exit__(None, None, None))
         try:
             _check_unchanged(wanted, kept, receipt)
             await hold()
@@ -173,7 +174,14 @@ class Copier:
         async def begun(draft_id: str) -> None:
             await anyio.to_thread.run_sync(kept.write, msgspec.structs.replace(event, draft_id=draft_id))
 
-        draft_id = await copy.make(maker, key=event.key, begun=begun)
+        try:
+            draft_id = await copy.make(maker, key=event.key, begun=begun)
+        except BaseException:
+            if maker.took_back:  # the server remembers what it made under the key, and that is gone
+                anew = msgspec.structs.replace(event, key=str(uuid.uuid4()))
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(kept.write, anew)
+            raise
         whole = msgspec.structs.replace(event, draft_id=draft_id, ids=maker.ids, whole=True, found=maker.differences)
         # Before it is published: what may be live is never made twice.
         await anyio.to_thread.run_sync(kept.write, whole)

@@ -96,6 +96,8 @@ class Maker:
         self._on_made = on_made
         self.ids: dict[str, str] = {}
         self.differences: list[Difference] = []
+        self.took_back = False
+        """Whether what was made is deleted again."""
 
     async def campaign(
         self,
@@ -124,7 +126,12 @@ class Maker:
             )
             raise
         draft_id = _id_of("campaign", made)
-        async with _TakingBack(self._account.drafts.campaigns.delete, "the draft of the campaign", lambda: draft_id):
+
+        async def delete(draft_id: str) -> None:
+            await self._account.drafts.campaigns.delete(draft_id)
+            self.took_back = True
+
+        async with _TakingBack(delete, "the draft of the campaign", lambda: draft_id):
             self._took(plan.part, draft_id, made)
             if begun is not None:
                 await begun(draft_id)
@@ -149,6 +156,7 @@ class Maker:
 
         async def delete(draft_id: str) -> None:
             await delete_ad_set_draft(self._account, draft_id, campaign_id)
+            self.took_back = True
 
         original_id = plan.part.original_id
         async with _TakingBack(delete, "the draft of the ad set", lambda: self.ids.get(original_id)):

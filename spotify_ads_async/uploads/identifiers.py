@@ -234,7 +234,7 @@ def identifiers(
         NotCsvError: quotation marks in a file with a header do not pair.
         SpreadsheetError: it has addresses in other columns than one that may be its own numbering.
     """
-    for number, cells, others in _records(iter(lines), columns):
+    for number, cells, others, astray in _records(iter(lines), columns):
         pieces = [piece for cell in cells for piece in _BETWEEN.split(cell) if piece.strip()]
         plain = [normalised(piece) for piece in pieces]
         found = [one for one in plain if one is not None and (one.isascii() or not ascii_only)]
@@ -244,11 +244,8 @@ def identifiers(
         unsafe = any(map(_CONTROL.search, (*cells, *others)))
         # Words beside an identifier are a name; what looks like one must be one, and stand where identifiers do.
         broken = any(one not in found and _holds_one(piece) for piece, one in zip(pieces, plain, strict=True))
-        # A cell of several lines may be rows that a quotation mark took with it.
-        misplaced = any(
-            (not found and ("@" in cell or normalised(cell)))
-            or (len(cell.splitlines()) > 1 and any(map(normalised, _BETWEEN.split(cell))))
-            for cell in others
+        misplaced = any(normalised(piece) for cell in astray for piece in _BETWEEN.split(cell)) or (
+            not found and any("@" in cell or normalised(cell) for cell in others)
         )
         if unsafe or broken or misplaced or (pieces and not found):
             counts.refused += 1
@@ -267,8 +264,14 @@ def _holds_one(text: str) -> bool:
     return (len(words) == 1 and "@" in text) or any("@" in word[1:-1] or normalised(word) for word in words)
 
 
-def _records(lines: Iterator[str], columns: Sequence[str] | None) -> Iterator[tuple[int, list[str], list[str]]]:
-    """Each line, or each record below a header: its number, the cells that hold identifiers, and the others."""
+def _records(
+    lines: Iterator[str], columns: Sequence[str] | None
+) -> Iterator[tuple[int, list[str], list[str], list[str]]]:
+    """Each line, or each record below a header: its number, the cells that hold identifiers, and the others.
+
+    Last those of the others that may be of another row or column: of several lines, which a quotation mark may have
+    taken with it, and those of a row that is wider than the header.
+    """
     first, begun = next(lines, ""), 1
     stated = stated_separator(first)
     if stated:
@@ -278,22 +281,28 @@ def _records(lines: Iterator[str], columns: Sequence[str] | None) -> Iterator[tu
         header = _line(first, separator)
         if _missing(header, columns) == 0 if columns is not None else _is_header(header):
             chosen = _chosen(header, columns)
+            width = max((at for at, cell in enumerate(header, start=1) if _trimmed(cell)), default=0)
             numbering = columns is None and all(_ANY_ID.fullmatch(_trimmed(header[at])) for at in chosen)
             for number, record in _below_header(lines, separator, begun):
+                if width == 1:  # what looks like a separator stands between identifiers of one cell
+                    yield number, record, [], []
+                    continue
                 cells = [record[at] for at in chosen if at < len(record)]
                 others = [cell for at, cell in enumerate(record) if at not in chosen]
+                shifted = any(cell.strip() for cell in record[width:])
+                astray = [cell for cell in others if shifted or len(cell.splitlines()) > 1]
                 if numbering and any("@" in (normalised(cell) or "") for cell in others):
                     raise SpreadsheetError(
                         f"has an address in line {number} beside {_trimmed(header[chosen[0]])}, which may be its own"
                         " numbering: call the column that counts by what it holds, such as E-Mail or IDFA"
                     )
-                yield number, cells, others
+                yield number, cells, others, astray
             return
     if columns is not None:
         # None is without a column that is missing: the header in which most of them are says which.
         _chosen(min((_line(first, one) for one in separators), key=lambda header: _missing(header, columns)), columns)
     for number, line in enumerate(chain([first], lines), start=begun):
-        yield number, _line(line, stated or ","), []
+        yield number, _line(line, stated or ","), [], []
 
 
 def missing_from(lines: Iterable[str], counts: Counts) -> str:

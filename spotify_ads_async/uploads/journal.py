@@ -17,7 +17,7 @@ import anyio.to_thread
 import msgspec
 
 from spotify_ads_async.errors import ConfigurationError
-from spotify_ads_async.locks import close_locked, open_locked
+from spotify_ads_async.locks import close_locked, open_locked, taken_off_loop
 from spotify_ads_async.uploads.files import MediaFile
 
 __all__ = ["Journal", "Wish", "journal_beside"]
@@ -89,7 +89,8 @@ class Journal:
 
     async def __aenter__(self) -> Self:
         if self._path is not None:
-            await anyio.to_thread.run_sync(self._open, self._path)
+            path = self._path
+            await taken_off_loop(lambda: self._open(path), lambda _: self._close())
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:

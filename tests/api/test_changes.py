@@ -205,6 +205,14 @@ def test_a_change_says_whether_it_concerns_what_is_sent_or_what_is_answered() ->
     assert (sent, answered) == (["UpdateCampaignRequest.reason"], ["AdSetPauseReason.BORED"])
 
 
+def test_each_of_several_types_is_named_and_so_is_a_pattern_that_python_does_not_read() -> None:
+    after = copy.deepcopy(known_facts())
+    either = {"anyOf": [{"type": "string", "pattern": r"^\p{L}+$"}, {"type": "integer"}]}
+    schema(after, "CreateCampaignRequest")["properties"]["name"] = either
+    (change,) = find_changes(known_facts(), take_facts(after))
+    assert change.after == r"string or integer, like ^\p{L}+$"
+
+
 FIELDS = [
     (name, field)
     for name, one in known_facts()["components"]["schemas"].items()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import stat
 import sys
 from pathlib import Path
 
 import aiohttp
 import pytest
+from support.free_ports import free_port
 
 from spotify_ads_async.emulator import Emulator
 
@@ -45,9 +45,7 @@ async def command(*arguments: str, env: dict[str, str]) -> asyncio.subprocess.Pr
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the configuration directory is not below HOME alone")
 async def test_login_and_then_a_command(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     async with Emulator(
         ad_sets=20, latency=0.0, any_token=False, clients={"an-app": SECRET}, rotate_refresh_tokens=True
     ) as server:
@@ -95,7 +93,7 @@ class Silent(KeyringBackend):
 
     def get_password(self, service, username):
         pathlib.Path(__file__).with_name("asked").touch()
-        time.sleep(60)
+        time.sleep(600)
 """
 
 
@@ -108,7 +106,7 @@ async def test_a_signal_does_not_wait_for_a_keyring_that_gives_no_answer(tmp_pat
     profile.write_text('{"client_id": "an-app", "token_url": "https://accounts.example/api/token"}')
     known = {**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(tmp_path)}
     waiting = await command(*words, env={**known, "PYTHON_KEYRING_BACKEND": "silent_keyring.Silent"})
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while not (tmp_path / "asked").exists():  # noqa: ASYNC110 (another process makes it)
             await asyncio.sleep(0.02)
         waiting.terminate()
@@ -122,7 +120,7 @@ async def test_a_secret_through_a_pipe_comes_once_and_a_signal_does_not_wait_for
     os.mkfifo(pipe)
     known = {name: value for name, value in os.environ.items() if not name.startswith("SPOTIFY_ADS_")}
     known |= {"HOME": str(tmp_path), "SPOTIFY_ADS_STORE_FILE": str(pipe), "SPOTIFY_ADS_ACCESS_TOKEN": "t"}
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         looking = await command("quota", "--json", env=known)
         given = await asyncio.to_thread(pipe.open, "w")  # waits until somebody reads
         given.write(f"sqlite:///{tmp_path}/quota.db")

@@ -15,6 +15,7 @@ from support import calls, faults
 from support.accounts import Accounts, basic, form
 from support.calls import client
 from support.raw_server import Behaviour, Connection, RawServer, answer, stall
+from support.virtual_time import on_a_patient_clock
 
 from spotify_ads_async import (
     AccessToken,
@@ -311,6 +312,22 @@ async def test_a_cancelled_call_does_not_lose_a_rotated_token() -> None:
         assert store.saved == ["refresh-1"]
 
 
+async def test_nobody_asks_again_for_a_token_that_nobody_wants_any_more() -> None:
+    async with Accounts() as accounts:
+        async with client(accounts.api.base_url, accounts.credentials()) as ads:
+            first = asyncio.create_task(calls.READ.by(ads))
+
+            async def fail(connection: Connection) -> None:
+                first.cancel()
+                await asyncio.wait([first])
+                await faults.failed(503)(connection)
+
+            accounts.script.append(fail)
+            with pytest.raises(asyncio.CancelledError):
+                await first
+        assert len(accounts.server.received) == 1
+
+
 async def test_closing_from_another_thread_does_not_lose_a_rotated_token() -> None:
     store = Memory()
     async with Accounts(rotate=True) as accounts:
@@ -329,6 +346,7 @@ async def test_closing_from_another_thread_does_not_lose_a_rotated_token() -> No
     assert store.saved == ["refresh-1"]
 
 
+@on_a_patient_clock
 async def test_a_deadline_ends_a_call_that_waits_for_a_token() -> None:
     async with Accounts(script=[stall]) as accounts:
         ads = client(accounts.api.base_url, accounts.credentials(), deadline=0.1)

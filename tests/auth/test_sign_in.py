@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from support.accounts import basic, form
+from support.free_ports import free_port
 from support.raw_server import RawServer, answer
 
 from spotify_ads_async import AdsClient, AuthenticationError, ConfigurationError, Governor, Secret
@@ -21,12 +22,6 @@ from spotify_ads_async.auth.sign_in import begin, sign_in
 from spotify_ads_async.emulator import Emulator
 
 APP, APP_SECRET = "an-app", "its-secret"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Browser:
@@ -156,6 +151,15 @@ async def test_a_wrong_client_secret_is_refused_with_advice(accounts: Emulator) 
     with pytest.raises(AuthenticationError, match="client ID and client secret"):
         await sign_in(APP, "wrong", visit=browser.visit, port=free_port(), accounts_url=accounts.origin)
     await browser.closed()
+
+
+async def test_a_callback_that_is_no_http_shows_no_code(accounts: Emulator, caplog: pytest.LogCaptureFixture) -> None:
+    browser = Browser()
+    browser.change = lambda callback: [f"{callback}&{'a' * 9000}", callback]
+    await sign_in(APP, APP_SECRET, visit=browser.visit, port=free_port(), accounts_url=accounts.origin)
+    await browser.closed()
+    assert [status for status, _ in browser.pages] == [400, 200]
+    assert [record for record in caplog.records if record.name.startswith("aiohttp")] == []
 
 
 async def test_nobody_signs_in(accounts: Emulator) -> None:

@@ -319,7 +319,7 @@ def drafts_written(world: World, count: int) -> asyncio.Event:
 
 async def killed_when(world: World, plan: Path, moment: Awaitable[object]) -> None:
     process = await start(world, "apply", str(plan), "--publish", "--yes")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         await moment
     assert process.returncode is None
     os.killpg(process.pid, signal.SIGKILL)

@@ -24,7 +24,7 @@ def completed(*words: str, program: Path = PROGRAM, **environment: str) -> subpr
         "COMP_CWORD": str(len(words)),
     }
     return subprocess.run(
-        [program], env=os.environ | asked | environment, capture_output=True, text=True, check=True, timeout=30
+        [program], env=os.environ | asked | environment, capture_output=True, text=True, check=True, timeout=120
     )
 
 
@@ -66,7 +66,7 @@ def test_words_of_a_closed_set_are_completed(warm_programs: Path, words: tuple[s
 
 def test_zsh_also_gets_what_an_operation_does() -> None:
     asked = {"_SPOTIFY_ADS_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": "spotify-ads call createCampaignD"}
-    ended = subprocess.run([PROGRAM], env=os.environ | asked, capture_output=True, text=True, check=True, timeout=30)
+    ended = subprocess.run([PROGRAM], env=os.environ | asked, capture_output=True, text=True, check=True, timeout=120)
     assert f'"createCampaignDraft":"{OPERATIONS["createCampaignDraft"].summary}"' in ended.stdout
 
 
@@ -86,6 +86,6 @@ def test_ids_accounts_and_profiles_are_those_that_were_seen(warm_programs: Path,
     asked = {"_SPOTIFY_ADS_COMPLETE": "complete_fish", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
     words = {"_TYPER_COMPLETE_ARGS": "spotify-ads campaigns get "}
     ended = subprocess.run(
-        [PROGRAM], env=os.environ | homes | asked | words, capture_output=True, text=True, check=True, timeout=30
+        [PROGRAM], env=os.environ | homes | asked | words, capture_output=True, text=True, check=True, timeout=120
     )
     assert ended.stdout.splitlines() == ["c1\tAutumn", "d2\tB"]

@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from tests.support.emulator_process import EmulatorProcess
-from tests.support.examples import BROWSER, free_port
+from tests.support.examples import BROWSER
+from tests.support.free_ports import free_port
 
 from .conftest import CommandLine
 
@@ -135,7 +136,7 @@ def test_login_takes_the_name_of_a_new_profile_from_the_same_places(
         "SPOTIFY_ADS_CLIENT_SECRET": "a-secret",
         "SPOTIFY_ADS_PROFILE": "new" if named.startswith("SPOTIFY") else "",
     }
-    ended = configured.run(*before, "login", *behind, "--port", free_port(), **environment)
+    ended = configured.run(*before, "login", *behind, "--port", str(free_port()), **environment)
     name = "default" if named == "nowhere" else "new"
     assert ended.returncode == 0, ended.stderr
     assert f"signed in: profile {name}," in ended.stderr

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-import socket
 import subprocess
 import sys
 
 import pytest
+
+from tests.support.free_ports import CLOSED_PORT
 
 from .conftest import CommandLine
 
@@ -31,12 +32,6 @@ def test_a_refusal_is_logged_with_its_status(spotify_ads: CommandLine) -> None:
     assert "→ 404 in" in ended.stderr
 
 
-def closed_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
 @pytest.mark.parametrize(
     ("host", "said"),
     [
@@ -45,7 +40,7 @@ def closed_port() -> int:
     ],
 )
 def test_a_server_that_is_not_there_is_told_in_words(spotify_ads: CommandLine, host: str, said: str) -> None:
-    address = f"https://{host}:{closed_port()}/ads/v3"
+    address = f"https://{host}:{CLOSED_PORT}/ads/v3"
     ended = spotify_ads.run("call", "getBusinesses", SPOTIFY_ADS_BASE_URL=address)
     assert ended.returncode == FAILED
     assert said in ended.stderr

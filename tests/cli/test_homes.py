@@ -40,7 +40,7 @@ def bare(
     }
     return subprocess.run(
         [sys.executable, "-m", "spotify_ads_async.cli", *arguments],
-        env={**needed, **environment}, cwd=folder, capture_output=True, timeout=60, check=False,
+        env={**needed, **environment}, cwd=folder, capture_output=True, timeout=120, check=False,
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
 
@@ -90,7 +90,7 @@ NOTHING_LEFT = b"error: the system gives this program no more memory or threads"
 )
 def test_what_happens_before_a_command_has_begun_is_no_traceback(problem: str, code: int, said: bytes) -> None:
     program = EARLY.format(problem=problem)
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=False)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=120, check=False)
     assert (ended.returncode, ended.stderr[: len(said)]) == (code, said)
     assert ended.stderr.count(b"\n") == bool(said)
 
@@ -115,7 +115,7 @@ run(look)
 
 @linux
 def test_a_command_takes_as_many_connections_as_the_system_gives() -> None:
-    ended = subprocess.run([sys.executable, "-c", FEW_FILES], capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run([sys.executable, "-c", FEW_FILES], capture_output=True, text=True, timeout=120, check=False)
     assert int(ended.stdout) > 64
     assert ended.stderr.count("Too many open files") == ended.stderr.count("ulimit -n") == 1, (
         "a server that has none left says it once"
@@ -152,7 +152,7 @@ def test_output_that_goes_nowhere_is_no_traceback_and_reaches_no_file(
 ) -> None:
     known = {**emulator.environment, "HOME": str(tmp_path), "SPOTIFY_ADS_STORE": f"sqlite:///{tmp_path}/quota.db"}
     command = f"{sys.executable} -m spotify_ads_async.cli {call}"
-    ended = subprocess.run(command, shell=True, env=known, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(command, shell=True, env=known, capture_output=True, text=True, timeout=120, check=False)
     assert (ended.returncode, ended.stderr.strip()) == STREAMS[call]
     with contextlib.closing(sqlite3.connect(tmp_path / "quota.db")) as quota:
         assert quota.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -217,7 +217,7 @@ def test_a_chart_on_a_console_of_another_encoding(spotify_ads: CommandLine) -> N
         ended = subprocess.run(
             spotify_ads.cold_command("report", "--chart"), env={**spotify_ads.environment,
             "PYTHONIOENCODING": encoding},
-            capture_output=True, timeout=60, check=False,
+            capture_output=True, timeout=120, check=False,
         )  # fmt: skip
         assert ended.returncode == 0, ended.stderr
         assert ended.stdout.decode(encoding)
@@ -227,7 +227,7 @@ def test_a_chart_on_a_console_of_another_encoding(spotify_ads: CommandLine) -> N
 def test_what_goes_into_a_file_is_utf_8_whatever_the_locale(spotify_ads: CommandLine) -> None:
     environment = {**spotify_ads.environment, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     command = spotify_ads.cold_command("campaigns", "create", "--body", '{"name": "Größe 中文", "objective": "REACH"}')
-    ended = subprocess.run(command, env=environment, capture_output=True, timeout=60, check=False)
+    ended = subprocess.run(command, env=environment, capture_output=True, timeout=120, check=False)
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout.decode("utf-8"))["name"] == "Größe 中文"
 

@@ -38,7 +38,7 @@ def test_no_window_holds_more_than_it_may(requests: int, limits: list[Limit]) ->
 
 
 async def test_what_is_left_follows_the_windows() -> None:
-    async with Governor(PUBLISHED_LIMITS) as governor:
+    async with Governor(PUBLISHED_LIMITS, clock=lambda: 1000.0) as governor:
         async with governor.admit({"ip"}):
             pass
         snapshot = governor.snapshot()

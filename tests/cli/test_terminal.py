@@ -61,7 +61,7 @@ def in_terminal(spotify_ads: CommandLine, width: int, *arguments: str) -> list[s
         os.close(master)
         assert process.stderr is not None
         said = process.stderr.read().decode()
-        assert process.wait(timeout=30) == 0, said
+        assert process.wait(timeout=120) == 0, said
     return CONTROL.sub("", b"".join(pieces).decode()).splitlines()
 
 
@@ -109,7 +109,7 @@ def interrupted(spotify_ads: CommandLine, *arguments: str, when: bytes) -> list[
                     os.write(master, b"\x03")
                     pressed = True
         os.close(master)
-        assert process.wait(timeout=30) == 130, written
+        assert process.wait(timeout=120) == 130, written
     return screen(written.decode(), 80)
 
 

@@ -32,7 +32,7 @@ from .conftest import CommandLine, command_line
 
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 NOBODY = "00000000-0000-4000-8000-000000000000"
-LONGEST_SECONDS = 60.0
+LONGEST_SECONDS = 120.0
 INTERRUPTED = 130
 
 
@@ -237,4 +237,4 @@ def test_no_command_is_silent_while_it_waits(warm_programs: Path, tmp_path: Path
     for command, seconds in told.items():
         gaps = [after - before for before, after in itertools.pairwise([0, *seconds])]
         # A busy machine skips seconds; a silent command would skip those of the answer, thirty.
-        assert max(gaps) < 10, (command, seconds)
+        assert max(gaps) < 25, (command, seconds)

@@ -171,7 +171,7 @@ def test_an_import_that_was_killed_or_interrupted_goes_on(warm_programs: Path, t
         for number, code in ((signal.SIGINT, INTERRUPTED), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)):
             with stuck(emulator, spotify_ads, *words, after=3) as process:
                 process.send_signal(number)
-                process.communicate(timeout=30)
+                process.communicate(timeout=120)
             assert process.returncode == code
         ended = spotify_ads.run(*words)
         assert ended.returncode == DONE, ended.stderr
@@ -188,7 +188,7 @@ def test_ctrl_c_takes_a_clone_back(warm_programs: Path, tmp_path: Path) -> None:
         with stuck(emulator, spotify_ads, "campaigns", "clone", campaign, "--start", START, after=1) as process:
             assert len(ids(spotify_ads, "drafts", "list")) == 1
             process.send_signal(signal.SIGINT)
-            shown, said = process.communicate(timeout=30)
+            shown, said = process.communicate(timeout=120)
         assert process.returncode == INTERRUPTED
         assert shown == ""
         assert "making the draft of campaign" in said

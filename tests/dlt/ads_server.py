@@ -6,6 +6,7 @@ What it answers is what a test put into it.
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +22,8 @@ Json = dict[str, Any]
 class AdsServer:
     """``rows`` are those of reports and ``entities`` those of lists, by account.
 
-    ``refuses`` is status by account, metric or first day.
+    ``refuses`` is status by account, metric or first day. The first ``answers`` of all requests are answered, and
+    others as soon as it is more.
     """
 
     currencies: dict[str, str]
@@ -29,6 +31,7 @@ class AdsServer:
     entities: dict[str, dict[str, list[Json]]] = field(default_factory=dict)
     refuses: dict[str, int] = field(default_factory=dict)
     asked: list[web.Request] = field(default_factory=list)
+    answers: float = math.inf
     base_url: str = ""
 
     def reports_asked(self, account: str) -> list[tuple[str, str]]:
@@ -42,6 +45,8 @@ class AdsServer:
 
     async def answer(self, request: web.Request) -> web.Response:
         self.asked.append(request)
+        while len(self.asked) > self.answers:  # noqa: ASYNC110 (a test sets it in another thread)
+            await asyncio.sleep(0.01)
         parts = request.path.removeprefix("/ads/v3/").split("/")
         account = parts[1] if len(parts) > 1 else ""
         said = [account, *request.query.getall("fields", []), request.query.get("report_start", "")[:10]]

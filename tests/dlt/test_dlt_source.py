@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from typing import Any
 import dlt
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
+from support.free_ports import free_port
 
 from spotify_ads_async import AdsClient, ConfigurationError, Governor, RetryPolicy
 from spotify_ads_async.dlt import DEFAULT_METRICS, backfill, spotify_ads
@@ -338,8 +338,9 @@ backfill(pipeline, {day(199)!r}, accounts=[{A!r}], metrics=["IMPRESSIONS"], tabl
     moments, random = iter((1, 3, 5, 9, 14, 20, 27)), Random(7)  # noqa: S311 - no secret
     killed = 0
     while True:
+        kill_at = len(server.asked) + next(moments, 10_000)
+        server.answers = kill_at + 2  # so that it is not over before it is killed
         with subprocess.Popen([sys.executable, "-c", program]) as running:
-            kill_at = len(server.asked) + next(moments, 10_000)
             while running.poll() is None and len(server.asked) < kill_at:
                 time.sleep(0.001)
             time.sleep(random.random() / 2)  # in the midst of extracting, normalizing, or loading
@@ -433,9 +434,7 @@ def postgres() -> Iterator[str]:
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not programs:
         pytest.skip("there is no PostgreSQL on this machine: apt-get install postgresql")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     folder = Path(f"/tmp/spotify-ads-test-postgres-{port}")  # noqa: S108 - its user must reach it
     folder.mkdir(mode=0o777)
     user = None

@@ -135,12 +135,16 @@ async def test_a_key_has_one_effect_and_names_it_when_it_comes_again(api: Api) -
 
 
 async def test_a_key_whose_request_still_runs_is_told_to_wait(apis: Apis) -> None:
-    api = await apis.start(latency=0.8)
-    answers = await asyncio.gather(*(create(api, "key") for _ in range(3)))
-    assert sorted(status for status, _, _ in answers) == [200, 409, 409]
-    (waiting, headers) = next((content, headers) for status, content, headers in answers if status == 409)
-    assert waiting["error_codes"][0]["code"] == "IDEMPOTENCY_REQUEST_IN_PROGRESS"
-    assert headers["Retry-After"] == "1"
+    api = await apis.start(latency=600.0)
+    first = asyncio.create_task(create(api, "key"))
+    while not api.server.statistics().requests:  # noqa: ASYNC110 - only the server knows
+        await asyncio.sleep(0.005)
+    api.server.set_latency(0.0)
+    for _ in range(2):
+        status, waiting, headers = await create(api, "key")
+        assert (status, waiting["error_codes"][0]["code"]) == (409, "IDEMPOTENCY_REQUEST_IN_PROGRESS")
+        assert headers["Retry-After"] == "1"
+    first.cancel()
 
 
 async def test_an_indeterminate_outcome_stays_one(api: Api) -> None:

@@ -71,5 +71,5 @@ def test_the_command_says_what_another_address_opens(host: str, warned: bool) ->
         assert process.stdout is not None
         assert process.stdout.readline().startswith("http://127.0.0.1:")
         process.terminate()
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=120)
     assert ("whoever reaches this machine" in said) == warned

@@ -39,7 +39,7 @@ async def test_it_serves_async_tests_too(spotify_ads_emulator):
 
 def run(*arguments: str, directory: Path) -> str:
     command = [sys.executable, *arguments]
-    ended = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False, timeout=60)
+    ended = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False, timeout=120)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
 

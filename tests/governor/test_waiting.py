@@ -302,6 +302,18 @@ async def test_a_pause_refuses_those_who_will_not_get_through_it(loop: VirtualTi
 
 
 @virtual
+async def test_who_comes_in_a_pause_is_not_told_that_it_lasts_longer(loop: VirtualTimeLoop) -> None:
+    """What a first refusal leaves to others is over with its pause, and so is their part of the rhythm."""
+    governor = Governor([Limit("ip", requests=500, window=10.0)], clock=loop.time)
+    async with governor.admit({"ip"}) as admission:
+        admission.answered(status=429, headers={"Retry-After": "2"})
+    async with asyncio.TaskGroup() as group:
+        for _ in range(40):
+            group.create_task(send(governor, max_wait=4.0))
+            await asyncio.sleep(0.0)
+
+
+@virtual
 async def test_an_absurd_pause_is_an_error_with_its_time_and_is_tried_again(loop: VirtualTimeLoop) -> None:
     governor = Governor([Limit("client_id", requests=10, window=10.0)], clock=loop.time)
     holding = [governor.admit({"client_id"}) for _ in range(10)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
@@ -16,6 +15,7 @@ from typing import Any, TypeAlias
 import aiohttp
 import pytest
 from mcp import Client, StdioServerParameters
+from support.free_ports import free_port
 from typer.testing import CliRunner
 
 from spotify_ads_async import AdsClient, Governor
@@ -471,16 +471,14 @@ def test_a_cap_that_is_no_amount_is_refused(amount: str, tmp_path: Path) -> None
 
 
 async def test_over_http_on_this_machine(emulator: EmulatorProcess, tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     running = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "spotify_ads_async.cli", "mcp", "--http", "--port", str(port), "--allow-writes",
         env=_environment(emulator, tmp_path), stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
         assert running.stderr is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while b"running on" not in await running.stderr.readline():
                 assert running.returncode is None
         async with Client(f"http://127.0.0.1:{port}/mcp") as client:
@@ -506,9 +504,7 @@ async def test_killed_while_it_applies_a_person_carries_on_and_takes_back(tmp_pa
         def cli(*words: str) -> list[str]:
             return [sys.executable, "-m", "spotify_ads_async.cli", *words]
 
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         running = await asyncio.create_subprocess_exec(
             *cli("mcp", "--http", "--port", str(port), "--allow-writes"),
             env=environment,

@@ -36,7 +36,7 @@ def command(warm_programs: Path, emulator: EmulatorProcess) -> Command:
     def run(*arguments: str, expect: int = 0, server: str = "") -> subprocess.CompletedProcess[str]:
         program = [str(warm_programs / "spotify-ads"), *arguments]
         found = {**environment, "SPOTIFY_ADS_BASE_URL": server or emulator.base_url}
-        ended = subprocess.run(program, env=found, capture_output=True, text=True, timeout=60, check=False)
+        ended = subprocess.run(program, env=found, capture_output=True, text=True, timeout=120, check=False)
         assert ended.returncode == expect, ended.stderr
         return ended
 

@@ -82,7 +82,7 @@ async def test_an_order_is_awaited(server: Emulator, account: AdAccount) -> None
         dimensions=DIMENSIONS, metrics=METRICS, report_start=today(), report_end=today()
     ).collect()
     assert rows
-    assert 2 <= server.statistics().operations["getAsyncReport"] <= 6
+    assert server.statistics().operations["getAsyncReport"] <= 6
 
 
 async def test_an_order_that_takes_too_long_is_given_up(server: Emulator, account: AdAccount) -> None:
@@ -158,7 +158,7 @@ def ordered(base_url: str, tmp: list[object]) -> CsvReport:
     ads = client(base_url)
     tmp.append(ads)
     return ads.ad_account(ACCOUNT).reports.csv(
-        dimensions=DIMENSIONS, metrics=METRICS[:1], granularity=AsyncReportGranularity.LIFETIME, timeout=5.0
+        dimensions=DIMENSIONS, metrics=METRICS[:1], granularity=AsyncReportGranularity.LIFETIME, timeout=60.0
     )
 
 
@@ -191,9 +191,8 @@ async def test_a_file_of_the_same_size_and_another_date_is_not_gone_on_with(open
 
         async def changing(connection: Connection, headers: dict[str, str]) -> None:
             if len(storage.fetches) == 2:
-                assert headers["if-range"] == storage.modified
+                assert "range" not in headers
                 storage.modified = "Tue, 24 Nov 2026 08:00:00 GMT"
-                headers = {}
             await told(connection, headers)
 
         storage.file = changing  # type: ignore[method-assign]
@@ -229,10 +228,14 @@ async def test_a_file_that_changes_meanwhile_is_no_report(opened: list[object], 
     assert listed(tmp_path) == [target]
 
 
-@pytest.mark.parametrize("ranges", [True, False])
-async def test_a_file_that_changes_unmarked_is_no_report(opened: list[object], ranges: bool) -> None:  # noqa: FBT001
+@pytest.mark.parametrize(("ranges", "tag"), [(True, None), (False, None), (True, 'W/"a"')])
+async def test_a_file_that_changes_unmarked_is_no_report(
+    opened: list[object],
+    ranges: bool,  # noqa: FBT001
+    tag: str | None,
+) -> None:
     async with RawServer() as server:
-        storage = Storage(server, [20_000], ranges=ranges, tag=None)
+        storage = Storage(server, [20_000], ranges=ranges, tag=tag)
         told = storage.file
 
         async def changing(connection: Connection, headers: dict[str, str]) -> None:

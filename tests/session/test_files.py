@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from pathlib import Path
@@ -10,6 +11,7 @@ import anyio
 import pytest
 
 from spotify_ads_async.core.files import whole_file, whole_file_off_loop
+from spotify_ads_async.locks import taken_off_loop
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
@@ -51,3 +53,21 @@ def test_what_is_no_file_is_written_to_and_stays(tmp_path: Path) -> None:
         place.write_text("new")
     reader.join()
     assert (read, path.is_fifo()) == (["new"], True)
+
+
+async def test_what_a_task_was_taking_when_it_was_cancelled_is_given_back() -> None:
+    taking, go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+    given: list[bool] = []
+
+    def take() -> bool:
+        loop.call_soon_threadsafe(taking.set)
+        return go_on.wait()
+
+    task = asyncio.create_task(taken_off_loop(take, given.append))
+    await taking.wait()
+    task.cancel()
+    loop.call_later(0, go_on.set)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert given == [True]

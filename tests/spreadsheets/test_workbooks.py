@@ -214,7 +214,7 @@ def test_a_five_kilobyte_workbook_that_spans_everything_is_refused_in_a_process_
         "except SpreadsheetError as error: print(error)"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True, timeout=120
     )
     assert "reaches to XFD1048576" in ended.stdout
 

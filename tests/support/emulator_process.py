@@ -40,7 +40,7 @@ class EmulatorProcess:
         Its status and its JSON.
         """
         address = urlsplit(self.base_url)
-        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=10)
+        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=120)
         with contextlib.closing(connection):
             target = path if path.startswith("/_emulator") else address.path + path
             headers = {"Authorization": "Bearer emulated", "Content-Type": "application/json"}

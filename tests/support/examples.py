@@ -22,7 +22,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -31,6 +30,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest.mock import patch
+
+from support.free_ports import free_port
 
 ROOT = Path(__file__).parents[2]
 INSTALLED = Path(sys.executable).parent
@@ -43,7 +44,7 @@ FENCE = re.compile(
 )
 PORTS, LOGIN = ("8090", "8791", "8792"), "spotify-ads login"
 # Stands for the browser and the user: opens the page, which the emulator's accounts service agrees to at once.
-BROWSER = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=10).read()"
+BROWSER = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=120).read()"
 
 
 @dataclass(frozen=True)
@@ -66,14 +67,8 @@ def blocks_of(page: Path) -> list[Block]:
     ]
 
 
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
-
-
 def with_free_ports(blocks: list[Block]) -> list[Block]:
-    free = {port: free_port() for port in PORTS}
+    free = {port: str(free_port()) for port in PORTS}
 
     def replaced(text: str) -> str:
         return re.sub(rf"\b({'|'.join(PORTS)})\b", lambda found: free[found[1]], text)
@@ -179,7 +174,7 @@ def another_terminal(block: Block, answers: str, environment: dict[str, str], fo
             yield
         finally:
             process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=120) == 0
 
 
 async def run_in(namespace: dict[str, object], block: Block, page: Path) -> None:
@@ -199,7 +194,7 @@ def run_script(block: Block, environment: dict[str, str], folder: Path) -> None:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert ended.returncode == 0, f"line {block.line}: {ended.stderr}"
@@ -212,7 +207,14 @@ def run_console(block: Block, environment: dict[str, str], folder: Path) -> dict
         if line.startswith("$ "):
             script = f"set -a\n{line[2:]}\nstatus=$?\nenv -0 > '{left}'\nexit $status"
             ended = subprocess.run(
-                script, shell=True, env=environment, cwd=folder, capture_output=True, text=True, timeout=60, check=False
+                script,
+                shell=True,
+                env=environment,
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
             )
             assert ended.returncode == 0, f"line {block.line}: {line}\n{ended.stdout}\n{ended.stderr}"
             environment = dict(item.split("=", 1) for item in left.read_text().rstrip("\0").split("\0"))

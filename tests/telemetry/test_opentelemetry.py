@@ -141,7 +141,7 @@ async def test_a_cancelled_call_ends_its_span(recorded: Recorded) -> None:
 
 
 async def test_refusals_pauses_and_windows_are_measured(recorded: Recorded) -> None:
-    governor = Governor([Limit("ip", requests=5, window=1.0)], pace="burst")
+    governor = Governor([Limit("ip", requests=5, window=1000.0)], pace="burst")
     async with (
         RawServer(script=[answer(429, {}, headers={"Retry-After": "0"})], otherwise=answer(200, {})) as server,
         client(server, governor=governor) as ads,

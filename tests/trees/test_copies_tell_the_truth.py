@@ -426,7 +426,9 @@ async def test_a_name_of_200_characters_has_a_copy(server: Emulator, account: Ad
 
 
 @pytest.mark.parametrize("after", [0, 1, 2])
-async def test_a_listener_that_raises_leaves_nothing_behind(server: Emulator, account: AdAccount, after: int) -> None:
+async def test_a_listener_that_raises_leaves_nothing_behind(
+    server: Emulator, account: AdAccount, tmp_path: Path, after: int
+) -> None:
     told: list[object] = []
 
     def listen(one: object) -> None:
@@ -434,8 +436,9 @@ async def test_a_listener_that_raises_leaves_nothing_behind(server: Emulator, ac
             raise ZeroDivisionError
         told.append(one)
 
+    campaign, receipt = first_campaign(server)["id"], tmp_path / "receipt"
     with pytest.raises(ZeroDivisionError):
-        await account.trees.clone_campaign(first_campaign(server)["id"], start=SOON, on_made=listen)
+        await account.trees.clone_campaign(campaign, start=SOON, on_made=listen, receipt=receipt)
     ad_set = ad_sets_of(server, first_campaign(server)["id"])[0]["id"]
     told.clear()
     if after < 1:
@@ -443,6 +446,9 @@ async def test_a_listener_that_raises_leaves_nothing_behind(server: Emulator, ac
             await account.trees.clone_ad_set(ad_set, start=SOON, on_made=listen)
     found = server.store.account(server.ad_account_id)
     assert not len(found.campaign_drafts) + len(found.ad_set_drafts) + len(found.ad_drafts)
+    # The server remembers the idempotency key of what is gone, and the receipt has another one.
+    await account.trees.clone_campaign(campaign, start=SOON, receipt=receipt)
+    assert len(found.campaign_drafts) == 1
 
 
 # ---- money

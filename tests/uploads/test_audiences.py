@@ -275,6 +275,11 @@ def test_an_address_in_another_column_is_not_passed_over() -> None:
     lines = ["email,name", 'a@b.co,"Ann', 'c@d.co,Ben"', 'e@f.co,"Eve', 'asked i@j.co"']
     assert list(identifiers([f"{line}\n" for line in lines], None, counts)) == [sha256("a@b.co"), sha256("e@f.co")]
     assert counts.refused_lines == [2]
+    # One column has no separators; of a row wider than its header nobody knows which cell is whose.
+    assert list(identifiers(["email", "a@b.co, c@d.co"], None, Counts())) == [sha256("a@b.co"), sha256("c@d.co")]
+    counts = Counts(refused_lines=[])
+    assert list(identifiers(["email,name,", "a@b.co,Ann,c@d.co", "e@f.co,Eve, II", "g@h.co,i@j.co,Guy"], None, counts))
+    assert counts.refused_lines == [2, 4]
     repeated = ["email,name,email\n", "a@b.co,Ann,c@d.co\n"]
     assert list(identifiers(repeated, ["Email"], Counts())) == [sha256("a@b.co"), sha256("c@d.co")]
 

@@ -31,10 +31,12 @@ from spotify_ads_async.errors import (
     ConnectionFailed,
     Denial,
     InvalidAnswer,
+    NotFound,
     PermissionDenied,
     SpotifyAdsError,
 )
 from spotify_ads_async.governor import Governor
+from spotify_ads_async.models import AdAccount as Account
 from spotify_ads_async.models import ReportEntityType, ReportFieldType, ReportGranularity
 from spotify_ads_async.network.problems import explained_connection_error, explained_proxy_error, what_to_do_about
 from spotify_ads_async.network.ratelimit_headers import http_date, rate_headers
@@ -247,17 +249,17 @@ async def call_by_hand(
 
 async def _of_accounts(ads: AdsClient) -> AsyncIterator[Finding]:
     """Which accounts can be seen, and what each of them answers."""
-    visible = ads.ad_accounts()
+    visible, accounts = ads.ad_accounts(), list[Account]()
     try:
-        accounts = [account async for account in visible]
-    except PermissionDenied as error:
-        yield Finding.problem("accounts", f"no business tells its ad accounts: {error}", _BUSINESS_REMEDY)
-        return
+        accounts = await visible.collect()
+    except (PermissionDenied, NotFound):
+        if not visible.refused:
+            raise
     for business_id, error in visible.refused.items():
         yield Finding.problem(
             "accounts", f"business {business_id} does not tell its ad accounts: {in_words(error)}", _BUSINESS_REMEDY
         )
-    if not accounts:
+    if not accounts and not visible.refused:
         yield Finding.problem(
             "accounts", "this user can see no ad account", "ask an admin of an ad account for a role in it"
         )

@@ -46,15 +46,14 @@ class Claims:
 
     def _forked(self) -> None:
         self._task: asyncio.Task[None] | None = None
-        self._problem: StoreUnavailable | None = None
-        self._away_since: float | None = None
-        self._retry_at = -math.inf
+        self._problem: StoreUnavailable | None = None  # while the store is away
+        self._away_since = self._retry_at = -math.inf
         self._conversation.begin_anew()
 
     @property
     def away_for(self) -> float | None:
         """Seconds since the store was last heard of, None while it answers."""
-        return None if self._away_since is None else self._now() - self._away_since
+        return None if self._problem is None else self._now() - self._away_since
 
     async def lift(self, keys: Collection[str]) -> None:
         """End pauses of these windows by hand in the store, if it answers: other processes hear of it there."""
@@ -137,16 +136,16 @@ class Claims:
                 self._store_lost(problem)
             else:
                 if (away := self.away_for) is not None:
-                    self._away_since = self._problem = None
+                    self._problem = None
                     logger.warning("%s answers again after %.1f s", self.store.name, away)
                     self._scheduler.listeners.emit(StoreRegained(store=self.store.name, away=away))
                 self._conversation.take_in(said, reply, self.store.name)
             return
 
     def _store_lost(self, problem: StoreUnavailable) -> None:
-        now = self._now()
+        now, was_away = self._now(), self._problem is not None
         self._retry_at, self._problem = now + self._conversation.lease / 12, problem
-        if self._away_since is None:
+        if not was_away:
             self._away_since = now
             # Calls that fail say it themselves.
             level = logging.INFO if self._on_failure == "fail" else logging.WARNING
@@ -157,15 +156,12 @@ class Claims:
             self._scheduler.refuse_everybody(lambda: _lost(problem))
 
     async def _goodbye(self) -> None:
-        """The last exchange: the store hears of everything that is over."""
+        """The store hears of everything that is over."""
         said = self._conversation.message(leaving=True)
         with contextlib.suppress(StoreUnavailable, TimeoutError):
             async with asyncio.timeout(_GOODBYE_SECONDS):
-                if said.exchange.windows and self._away_since is None:
+                if said.exchange.windows and self._problem is None:
                     await self.store.exchange(said.exchange)
-        await self._leave_store()
-
-    async def _leave_store(self) -> None:
         with contextlib.suppress(StoreUnavailable, TimeoutError, OSError):
             async with asyncio.timeout(_GOODBYE_SECONDS):
                 await self.store.aclose()

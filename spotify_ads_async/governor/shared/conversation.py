@@ -54,6 +54,7 @@ class Conversation:
         self.lease = lease_seconds(limits)
         self._poll = min([_POLL_SECONDS, *(limit.window * _POLL_SHARE for limit in limits)])
         self._flows: dict[Flow, Grants] = {}  # somebody waits, or the store has not heard the end of a claim
+        self._numbers = 1
         self.begin_anew()
 
     def begin_anew(self) -> None:
@@ -63,7 +64,7 @@ class Conversation:
         self._flows = {}
         self.news: set[Window] = set()
         self._doubts: list[PendingRequest] = []
-        self._owner, self._label, self._numbers = uuid.uuid4().hex[:12], f"{socket.gethostname()}:{os.getpid()}", 1
+        self._owner, self._label = uuid.uuid4().hex[:12], f"{socket.gethostname()}:{os.getpid()}"
         self._trip = 0.0
         self._store_ahead, self._last_at = math.inf, -math.inf  # of our clock at most, when it was last heard of
 
@@ -114,9 +115,11 @@ class Conversation:
                 continue
             for window in flow.windows:
                 tokens.setdefault(window, {}).update(told[-1][1])
+        for flow in asking:  # to the end: a message has room for so many, and the next one begins with the others
+            self._flows[flow] = self._flows.pop(flow)
         if leaving or self._last_at <= now - self.lease / 3:
             for window in [*self._scheduler.windows.values()]:
-                if window.out or window.waiting or window.outlook.epoch == _NO_EPOCH:
+                if window.out or window.waiting:
                     tokens.setdefault(window, {})
         claims = self._claims(asking, {window: place for place, window in enumerate(tokens)}, now)
         lease, horizon = _microseconds(self.lease), _microseconds(self._horizon())
@@ -127,29 +130,27 @@ class Conversation:
     def _claims(self, asking: list[Flow], places: dict[Window, int], now: float) -> list[tuple[Grants, Claim]]:
         """For those who wait and have no grant: interactive ones first, and in a class whose first came first."""
         found: list[tuple[Grants, Claim]] = []
-        wishes = [wish for flow in asking for wish in self._wishes(flow, self._flows[flow], now)]
-        for bulk, _, count, flow in sorted(wishes):
-            claim = Claim([places[window] for window in flow.windows], self._numbers, count, bulk)
-            found.append((self._flows[flow], claim))
-            self._numbers += count
+        firsts = [(False, next(iter(flow.interactive)), flow) for flow in asking if flow.interactive]
+        firsts += [(True, next(iter(flow.bulk)), flow) for flow in asking if flow.bulk]
+        for bulk, _, flow in sorted(firsts):
+            grants, most = self._flows[flow], min(self._can_leave_soon(window, now) for window in flow.windows)
+            both = len(flow.interactive), flow.waiting
+            interactive, lacking = (max(0, min(most, waiting - len(grants.usable))) for waiting in both)
+            if count := lacking - interactive if bulk else interactive:
+                claim = Claim([places[window] for window in flow.windows], self._numbers, count, bulk)
+                found.append((grants, claim))
+                self._numbers += count
         return found
 
-    def _wishes(self, flow: Flow, grants: Grants, now: float) -> list[tuple[bool, int, int, Flow]]:
-        """For interactive and for bulk requests: the first one's number, and how many can leave soon with a grant."""
-        most, horizon = flow.waiting, self._horizon()
-        for window in flow.windows:
-            if window.paused_until > now + horizon:
-                return []
-            if window.pacer is not None:
-                soon = 2 * (horizon + self._trip) / window.pacer.interval + window.waiting / 10
-                if window.paused_until > now:  # at its end, what it held back leaves
-                    soon += window.pause_length / window.pacer.interval
-                most = min(most, 1 + math.ceil(soon))
-        granted = len(grants.usable)
-        interactive = max(0, min(len(flow.interactive) - granted, most))
-        counts = interactive, max(0, min(flow.waiting - granted, most) - interactive)
-        classes = zip((False, True), (flow.interactive, flow.bulk), counts, strict=True)
-        return [(bulk, next(iter(pending)), count, flow) for bulk, pending, count in classes if count]
+    def _can_leave_soon(self, window: Window, now: float) -> int:
+        """How many requests a pause and the rhythm let leave before what is claimed later is there."""
+        horizon, pacer = self._horizon(), window.pacer
+        if window.paused_until > now + horizon:
+            return 0
+        if pacer is None:
+            return window.waiting
+        held_back = window.pause_length if window.paused_until > now else 0.0  # leaves at its end
+        return 1 + math.ceil((2 * (horizon + self._trip) + held_back) / pacer.interval + window.waiting / 10)
 
     def _horizon(self) -> float:
         """How far ahead tokens are claimed: until after the next exchange, and well within the time for using them."""
@@ -198,17 +199,19 @@ class Conversation:
         now = self.now()
         took = now - said.asked_at
         self._trip = took if self._trip == 0.0 else self._trip + (took - self._trip) * 0.2
-        jumped = self._clock_jumped(reply.time / 1e6, said.asked_at, now)
-        if jumped:
+        if self._clock_jumped(reply.time / 1e6, said.asked_at, now):
             logger.warning("the clock of %s was set forward: nothing leaves until what was spent before is over", store)
+            self.unanswered(said)
+            for window in [*said.windows, *(window for window in self._scheduler.windows.values() if window.out)]:
+                window.outlook.epoch = _NO_EPOCH
+                self.news.add(window)
+            return
         for window, heard in zip(said.windows, reply.windows, strict=True):
-            heard.epoch = _NO_EPOCH if jumped else heard.epoch
             self._hear(window, heard, now)
+        use_by = said.asked_at + self.lease / 2
         for grants, numbers in said.told:
             for number, end in numbers.items():
-                if grants.over.get(number) is end:  # else it ended while the message was under way
-                    del grants.over[number]
-        use_by = -math.inf if jumped else said.asked_at + self.lease / 2
+                grants.heard(number, end, use_by)
         for (grants, claim), delays in zip(said.claims, reply.grants, strict=True):
             usable_at = [now + delay / 1e6 for delay in delays]
             granted = [Grant(at, number, use_by) for number, at in enumerate(usable_at, claim.first)]

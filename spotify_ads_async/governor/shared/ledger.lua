@@ -3,7 +3,7 @@
 -- process:number, score = when the token is free) and its state. ARGV: the message, and what stands before a window's
 -- key. Times are microseconds of the server's TIME.
 
-local BULK_TURN, DUE_PARTS = 4, 16
+local BULK_TURN, DUE_PARTS = 4, 32
 local STEP_BACK = 1000000
 local KEPT_AFTER_USE, INDEX_KEPT = 60000, 30 * 24 * 3600 * 1000 -- milliseconds
 
@@ -59,11 +59,10 @@ local function open(window)
   end
   redis.call('DEL', window.tokens)
   local closed = opening(report, over, state)
-  state = state or {now = 0, paused = 0, asked = 0, cause = '', smooth = false, overtaken = 0}
-  state.epoch, state.run, state.closed, state.owners = message.owner .. text(now), run, closed, {}
-  local passed = now - state.now
-  state.now, state.paused, state.asked = now, state.paused + passed, state.asked + passed
-  return state
+  return {
+    epoch = message.owner .. text(now), run = run, now = now, closed = closed, paused = 0, asked = 0, cause = '',
+    smooth = false, overtaken = 0, owners = {},
+  }
 end
 
 local function put(window, number, due)
@@ -180,11 +179,12 @@ local function answer(window)
   state.out = out
   if me and (window.bound ~= nil or me.waiting == 0) then me.short = window.bound or false end
   for _, owner in pairs(state.owners) do waiting = waiting + owner.waiting end
-  local parts = waiting > window.free - window.reserve and math.min(out, DUE_PARTS) or 0
-  for part = 1, parts do
-    local rank = math.floor((part - 1) * out / parts)
-    local found = redis.call('ZRANGE', window.tokens, rank, rank, 'WITHSCORES')
-    due[part] = math.max(0, math.min(tonumber(found[2]) - at, state.cycle))
+  local rank, part = 0, math.floor(state.cycle / DUE_PARTS)
+  while waiting > window.free - window.reserve and rank < out and #due < DUE_PARTS do
+    local first = redis.call('ZRANGE', window.tokens, rank, rank, 'WITHSCORES')[2]
+    local count = redis.call('ZCOUNT', window.tokens, first, text(first + part))
+    table.insert(due, {math.max(0, math.min(first - at, state.cycle)), count})
+    rank = rank + count
   end
   if next(state.owners) == nil then state.owners = nil end -- an empty table would be packed as a list
   local life = KEPT_AFTER_USE + math.ceil((2 * state.cycle + lease + math.max(0, state.paused - now)) / 1000)

@@ -6,6 +6,7 @@ A token is ``process:number`` and when it is free. Times are microseconds of the
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import Counter
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from spotify_ads_async.governor.window import BULK_TURN, reserve
 
 __all__ = ["Surroundings", "exchange"]
 
-_DUE_PARTS, _STEP_BACK = 16, 1_000_000
+_DUE_PARTS, _STEP_BACK = 32, 1_000_000
 
 
 class Surroundings(NamedTuple):
@@ -50,18 +51,14 @@ class _Window:
             if report.epoch not in {"", kept.epoch}:
                 kept.closed = max(kept.closed, over_at)
             return kept
-        state = State() if kept is None else kept
-        state.epoch, state.run, state.owners, state.tokens = f"{message.owner}{now}", around.run, {}, {}
         # When it may be drawn from: what is missing has expired, was never there, or was lost.
         if kept is not None or report.epoch:
-            state.closed = over_at  # somebody knew another set
+            closed = over_at  # somebody knew another set
         else:
             # On a server that was started just now, processes whose tokens it may have lost have time to say so.
             young = int(now - min(around.age, now) + message.lease / 2)
-            state.closed = max(now, young, around.lost + over_at - now if around.lost else 0)
-        passed, state.now = now - state.now, now
-        state.paused, state.asked = state.paused + passed, state.asked + passed
-        return state
+            closed = max(now, young, around.lost + over_at - now if around.lost else 0)
+        return State(epoch=f"{message.owner}{now}", run=around.run, now=now, closed=closed)
 
     def settle(self) -> None:
         """Write down what the process says of its tokens, of pauses and of itself."""
@@ -136,14 +133,17 @@ class _Window:
         if me is not None and (self.bound is not None or me.waiting == 0):
             me.short = bool(self.bound)
         dues, waiting = sorted(state.tokens.values()), sum(owner.waiting for owner in state.owners.values())
-        parts = min(len(dues), _DUE_PARTS) if waiting > self.free - self.reserve else 0
-        ranked = [dues[part * len(dues) // parts] for part in range(parts)]
+        due, rank = list[tuple[int, int]](), 0
+        while waiting > self.free - self.reserve and rank < len(dues) and len(due) < _DUE_PARTS:
+            count = bisect_right(dues, dues[rank] + state.cycle // _DUE_PARTS) - rank
+            due.append((max(0, min(dues[rank] - at, state.cycle)), count))
+            rank += count
         return Outlook(
             epoch=state.epoch,
             opens=max(0, state.closed - at),
             free=max(0, self.free),
             out=len(dues),
-            due=[max(0, min(due - at, state.cycle)) for due in ranked],
+            due=due,
             active=self.active,
             waiting=waiting - (me.waiting if me is not None else 0),
             reserve=self.reserve,

@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from support.redis_servers import Cluster, Program, Server, free_port
+from support.free_ports import CLOSED_PORT, free_port
+from support.redis_servers import Cluster, Program, Server
 from support.redis_servers import server as running_server
 from support.virtual_store import fullest, held, returning
 
@@ -260,7 +261,7 @@ async def test_a_sentinel_names_the_server(server: Server, tmp_path: Path) -> No
 
 
 async def test_a_server_that_is_not_there_fails_with_its_address_and_without_the_password() -> None:
-    url = f"redis://someone:hidden@127.0.0.1:{free_port()}"
+    url = f"redis://someone:hidden@127.0.0.1:{CLOSED_PORT}"
     async with Governor(LIMITS, store=url) as lonely:
         with pytest.raises(StoreUnavailable, match="cannot be reached") as failure:
             await spend(lonely, 1)

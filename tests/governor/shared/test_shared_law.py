@@ -175,6 +175,25 @@ def test_a_clock_that_is_set_forward_while_the_store_is_far_away_is_noticed(capl
     assert "set forward" in caplog.text
 
 
+def test_a_clock_that_is_set_forward_concerns_every_window_of_a_process() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=5, processes=1, limits=LIMITS[:1])
+        async with fleet.governor(0) as governor, fleet.governor(0) as newcomer:
+            ann, ben = governor.scope(client_id="ann"), governor.scope(client_id="ben")
+            async with ann.admit({"client_id"}):
+                pass
+            for _ in range(LIMITS[0].requests):
+                async with ben.admit({"client_id"}):
+                    pass
+            await asyncio.sleep(1.0)
+            fleet.server.ahead_by += 60.0
+            for one in (ann, newcomer.scope(client_id="ben")):  # the first one's message is not about ben's window
+                with pytest.raises(QuotaTimeout):
+                    await one.admit({"client_id"}, max_wait=1.0).enter()
+
+    run_virtually(lambda _: scenario())
+
+
 def test_a_store_that_is_far_away_slows_nothing_down_but_a_little() -> None:
     fleet = Fleet(seed=4, latency=0.3)
     run_virtually(lambda _: fleet.run(60.0))
@@ -404,6 +423,20 @@ def test_bulk_is_told_how_long_it_takes_beside_the_tokens_that_are_left_to_inter
     run_virtually(lambda _: scenario())
 
 
+def test_who_gets_the_last_token_before_a_gap_is_not_told_to_wait_for_its_end() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=20, processes=1)
+        async with fleet.governor(0) as governor:
+            await asyncio.gather(*(fleet.request(governor, 0) for _ in range(25)))
+            await asyncio.sleep(4.4)
+            await asyncio.gather(*(fleet.request(governor, 0) for _ in range(25)))
+            first = [asyncio.create_task(fleet.request(governor, 0)) for _ in range(23)]
+            await fleet.request(governor, 0, max_wait=1.0)
+            await asyncio.gather(*first)
+
+    run_virtually(lambda _: scenario())
+
+
 def test_those_who_need_other_windows_are_not_passed_by_whoever_comes_later() -> None:
     async def scenario() -> None:
         fleet = Fleet(seed=18, processes=1)
@@ -415,6 +448,23 @@ def test_those_who_need_other_windows_are_not_passed_by_whoever_comes_later() ->
                     pass
             for task in busy:
                 task.cancel()
+
+    run_virtually(lambda _: scenario())
+
+
+def test_each_of_many_clients_has_its_turn_at_a_store_that_is_far_away() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=19, processes=1, latency=0.4, limits=PUBLISHED_LIMITS)
+        served: set[str] = set()
+
+        async def send(client_id: str) -> None:
+            while len(served) < 300:
+                async with governor.scope(client_id=client_id).admit({"client_id", "ip"}):
+                    served.add(client_id)
+
+        async with fleet.governor(0) as governor, asyncio.timeout(240.0), asyncio.TaskGroup() as group:
+            for number in range(900):
+                group.create_task(send(str(number % 300)))
 
     run_virtually(lambda _: scenario())
 
