@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import deepcopy
-from pathlib import Path
 from typing import Any, cast
-from urllib.request import urlopen
 
-from spotify_ads_async.api.facts import Facts, parse_document
+import anyio
+
+from spotify_ads_async.api.facts import Facts
+from spotify_ads_async.core.api_document import read_document
+from spotify_ads_async.errors import SpotifyAdsError
+from spotify_ads_async.network.options import TransportOptions
 
 __all__ = ["Document", "GenerationError", "load"]
 
@@ -18,18 +21,15 @@ class GenerationError(Exception):
 
 
 def load(source: str) -> Facts:
-    """The facts of a YAML or JSON document at a path or an http(s) URL.
+    """The facts of a YAML or JSON document at a path or an https URL.
 
     Raises:
         GenerationError: it cannot be read, or is no OpenAPI document.
     """
     try:
-        if source.startswith(("https://", "http://")):
-            with urlopen(source, timeout=60) as answer:  # noqa: S310 -- the scheme has just been checked
-                return parse_document(answer.read().decode())
-        return parse_document(Path(source).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
-        raise GenerationError(f"{source} is no document that can be followed: {problem}") from problem
+        return anyio.run(read_document, source, TransportOptions())
+    except SpotifyAdsError as problem:
+        raise GenerationError(f"no document to follow: {problem}") from problem
 
 
 class Document:

@@ -115,7 +115,7 @@ def _class(shape: Shape, shapes: Shapes, docs: Mapping[str, str]) -> str:
 
 def _enum(shape: EnumShape, about: str) -> str:
     lines = [f"class {shape.name}(OpenEnum):", f'    """{about}"""', ""]
-    lines += [f'    {value} = "{value}"' for value in shape.values]
+    lines += [f"    {names.member(value)} = {value!r}" for value in shape.values]
     if shape.answer_only:
         held = ", ".join(f'"{value}"' for value in shape.answer_only)
         lines += ["", f"    answer_only = nonmember(frozenset({{{held}}}))"]

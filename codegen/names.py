@@ -7,7 +7,7 @@ import re
 
 from codegen.document import GenerationError
 
-__all__ = ["article", "attribute", "constant", "pascal", "plural", "snake", "struct_name", "words"]
+__all__ = ["article", "attribute", "constant", "member", "pascal", "plural", "snake", "struct_name", "words"]
 
 _BOUNDARY = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
@@ -57,6 +57,12 @@ def attribute(name: str, pointer: str) -> str:
     if not name.isidentifier() or keyword.iskeyword(name) or name in _TAKEN or name.startswith("__"):
         raise GenerationError(f"{pointer}: {name!r} cannot be an attribute; teach codegen to rename it")
     return name
+
+
+def member(value: str) -> str:
+    """The name of an enum's value: itself, or for ``9:16`` ``VALUE_9_16``."""
+    plain = value.isidentifier() and not keyword.iskeyword(value) and value != "mro" and not value.startswith("_")
+    return value if plain else "VALUE_" + re.sub(r"\W", "_", value)
 
 
 def words(name: str) -> str:

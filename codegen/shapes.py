@@ -130,7 +130,7 @@ class Shapes:
             return _annotated(set_type, schema) if mode == "request" else set_type
         if "oneOf" in schema:
             return self._union(schema, pointer, mode)
-        if schema.get("enum"):
+        if schema.get("enum") and schema.get("type", "string") == "string":
             return self._enum(schema, pointer, mode)
         if schema.get("properties") or "allOf" in schema:
             return self._struct(schema, pointer, mode)
@@ -179,9 +179,7 @@ class Shapes:
     def _enum(self, schema: Schema, pointer: str, mode: Mode) -> str:
         name = self._name(pointer, mode)
         self.served.pop(name, None)
-        values = tuple(str(value) for value in schema["enum"])
-        for value in values:
-            names.attribute(value, pointer)
+        values = tuple(str(value) for value in schema["enum"] if value is not None)
         known = self.found.get(name)
         if isinstance(known, EnumShape):
             if not set(values) <= set(known.values) and not set(known.values) <= set(values):

@@ -282,7 +282,6 @@ def _schema(name: str, value: object) -> Any:  # noqa: ANN401 -- the same
             "no list called bits",
         ),
         (_set("mend", {"at": "/components/schemas/Size/type", "set": "object"}), "why"),
-        (_schema("Colour", {"type": "string", "enum": ["not a name"]}), "not a name"),
         (
             _schema("Size", {"type": "object", "properties": {"class": {"type": "string"}}}),
             "'class' cannot be an attribute",
@@ -340,6 +339,17 @@ def test_names_are_added_to_a_list_and_removed_from_it_whatever_else_it_holds(sm
     assert "    size: Size | UnsetType = UNSET\n" in models
     assert "    home: Annotated[str, Meta(max_length=9), URI]\n" in models
     assert '    name: Annotated[str, Meta(min_length=2, pattern="^x")]\n' in models
+
+
+def test_values_of_any_spelling_get_a_name_and_numbers_stay_numbers(small: Small) -> None:
+    small.document["components"]["schemas"] |= {
+        "Colour": {"type": "string", "enum": ["RED", "9:16", "None", 'a"b', None], "nullable": True},
+        "Size": {"type": "object", "properties": {"width": {"type": "integer", "enum": [1, 2]}}},
+    }
+    models = small.generate()["spotify_ads_async/models/things.py"]
+    members = '    RED = "RED"\n    VALUE_9_16 = "9:16"\n    VALUE_None = "None"\n    VALUE_a_b = \'a"b\'\n\n'
+    assert members in models
+    assert "    width: int | UnsetType = UNSET\n" in models
 
 
 def test_a_value_that_requests_may_hold_after_all_is_no_longer_only_answered(small: Small) -> None:
@@ -443,5 +453,10 @@ def test_a_document_that_cannot_be_followed_is_named(text: str | None, tmp_path:
     file = tmp_path / "api.yaml"
     if text is not None:
         file.write_text(text)
-    with pytest.raises(GenerationError, match=r"api\.yaml is no document that can be followed"):
+    with pytest.raises(GenerationError, match=r"no document to follow: .*api\.yaml"):
         load(str(file))
+
+
+def test_an_address_that_cannot_be_read_is_named() -> None:
+    with pytest.raises(GenerationError, match=r"no document to follow: http://127\.0\.0\.1:9/an api cannot be read"):
+        load("http://127.0.0.1:9/an api")

@@ -17,7 +17,7 @@ from yarl import URL
 from spotify_ads_async.auth.token_endpoint import header_safe
 from spotify_ads_async.core.wire import BARE_HEADERS, SHORTEST_SECRET, HttpRequest, Part, masked
 from spotify_ads_async.errors import ConfigurationError, ConnectionFailed, InvalidAnswer, SpotifyAdsError
-from spotify_ads_async.network.connections import Connections, open_http
+from spotify_ads_async.network.connections import Connections, TimeLimit, open_http
 from spotify_ads_async.network.options import Proxy, TransportOptions
 from spotify_ads_async.network.problems import (
     by_way_of,
@@ -25,11 +25,11 @@ from spotify_ads_async.network.problems import (
     explained_proxy_error,
     without_frames,
 )
-from spotify_ads_async.network.time_limits import TimeLimit
 from spotify_ads_async.types import Secret
 
 __all__ = ["Departure", "HttpResponse", "Progress", "Transport", "open_session"]
 
+_JSON = "application/json"
 _NO_LIMIT = contextlib.nullcontext()
 _PIECE = 32 * 1024
 """Bytes of a body written at once. With its headers below aiohttp's 64 KiB, above which a write also waits."""
@@ -123,7 +123,8 @@ class Transport:
             InvalidAnswer: the answer is larger than allowed, or no HTTP.
             ConfigurationError: the access token holds characters that no header may hold.
         """
-        body = None if request.method == "GET" else await _body(request, progress)
+        content = await _form(request.body) if isinstance(request.body, tuple) else (request.body or b"", _JSON)
+        body = None if request.method == "GET" else _Body(*content, progress.left)
         slots, slot_taken = self._connections.slots, False
         try:
             try:
@@ -148,7 +149,6 @@ class Transport:
                 try:
                     status, headers, content = response.status, response.headers, response.content
                     departure.answered(status=status, headers=headers)
-                    # Most bodies came with their headers: at most what was read from the connection at once.
                     whole = (content.read_nowait() if content.is_eof() else b"") or await self._read(content)
                     return HttpResponse(status, headers, whole if status < 300 else masked(whole, token), token)
                 finally:
@@ -177,6 +177,7 @@ class Transport:
         self._signature = token, CIMultiDict(Authorization=f"Bearer {token.reveal()}")
 
     async def _read(self, content: aiohttp.StreamReader) -> bytes:
+        """The rest of a body. Most came with their headers: at most what was read from the connection at once."""
         largest = self.options.largest_answer
         chunks: list[bytes] = []
         size = 0
@@ -266,14 +267,11 @@ class _Body(Payload):
             self._tell()
 
 
-async def _body(request: HttpRequest, progress: Progress) -> _Body:
-    content = request.body
-    if not isinstance(content, tuple):
-        return _Body(content or b"", "application/json", progress.left)
+async def _form(parts: tuple[Part, ...]) -> tuple[bytes, str]:
     with aiohttp.MultipartWriter("form-data") as form:
-        for part in content:
+        for part in parts:
             _append(form, part)
-    return _Body(await form.as_bytes(), form.content_type, progress.left)
+    return await form.as_bytes(), form.content_type
 
 
 def _append(form: aiohttp.MultipartWriter, part: Part) -> None:

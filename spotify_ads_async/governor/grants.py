@@ -87,8 +87,8 @@ class Grants:
         while len(self.usable) > most:
             self._drop(self.usable.pop())
         just_heard = now + lease * (1 / 2 - 1 / 12)
-        late = [number for number, grant in self.in_flight.items() if grant.use_by <= just_heard]
-        return self.over | dict.fromkeys(late, Ended(now + lease))
+        late = {number: Ended(now + lease) for number, one in self.in_flight.items() if one.use_by <= just_heard}
+        return self.over | late
 
     def heard(self, number: int, end: Ended, use_by: float) -> None:
         """The store heard of this grant."""

@@ -21,10 +21,11 @@ import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import aiohttp
 import anyio
+import msgspec
 from aiohttp import hdrs
 from aiohttp.abc import ResolveResult
 from aiohttp.client_proto import ResponseHandler
@@ -40,7 +41,7 @@ from spotify_ads_async.network.options import Proxy, TransportOptions
 from spotify_ads_async.network.problems import explained_connection_error
 from spotify_ads_async.network.time_limits import TimeLimits
 
-__all__ = ["Connections", "before_leaving", "open_http", "proxy_on_the_way"]
+__all__ = ["Connections", "TimeLimit", "before_leaving", "open_http", "proxy_on_the_way"]
 
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 _SLEEP_SECONDS = 1.0
@@ -214,6 +215,31 @@ def _has_news(transport: asyncio.Transport) -> bool:
     poll = select.poll()
     poll.register(at, select.POLLIN)
     return bool(poll.poll(0))
+
+
+class TimeLimit(msgspec.Struct):
+    """Ends its block with :class:`TimeoutError` after so many seconds, as :func:`asyncio.timeout` does."""
+
+    limits: TimeLimits
+    seconds: float
+    cancelling: int = 0
+    task: asyncio.Task[Any] | None = None
+
+    def __enter__(self) -> None:
+        limits = self.limits
+        self.task = task = cast("asyncio.Task[Any]", asyncio.current_task(limits.loop))
+        self.cancelling = task.cancelling()
+        limits.ends_at[task] = at = limits.loop.time() + self.seconds
+        if at < limits.rings_at:
+            limits.ring_at(at)
+
+    def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, _: object) -> None:
+        task = cast("asyncio.Task[Any]", self.task)
+        if self.limits.ends_at.pop(task, None) is None:
+            # It was cancelled here; somebody else may have cancelled it too.
+            others = task.uncancel() > self.cancelling
+            if kind is asyncio.CancelledError and not others:
+                raise TimeoutError from problem
 
 
 class Pool(NamedTuple):

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import Any, cast
+from typing import Any
 
-import msgspec
-
-__all__ = ["TimeLimit", "TimeLimits"]
+__all__ = ["TimeLimits"]
 
 
 class TimeLimits:
@@ -37,28 +35,3 @@ class TimeLimits:
             task.cancel()
         if self.ends_at:
             self.ring_at(min(self.ends_at.values()))
-
-
-class TimeLimit(msgspec.Struct):
-    """Ends its block with :class:`TimeoutError` after so many seconds, as :func:`asyncio.timeout` does."""
-
-    limits: TimeLimits
-    seconds: float
-    cancelling: int = 0
-    task: asyncio.Task[Any] | None = None
-
-    def __enter__(self) -> None:
-        limits = self.limits
-        self.task = task = cast("asyncio.Task[Any]", asyncio.current_task(limits.loop))
-        self.cancelling = task.cancelling()
-        limits.ends_at[task] = at = limits.loop.time() + self.seconds
-        if at < limits.rings_at:
-            limits.ring_at(at)
-
-    def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, _: object) -> None:
-        task = cast("asyncio.Task[Any]", self.task)
-        if self.limits.ends_at.pop(task, None) is None:
-            # It was cancelled here; somebody else may have cancelled it too.
-            others = task.uncancel() > self.cancelling
-            if kind is asyncio.CancelledError and not others:
-                raise TimeoutError from problem

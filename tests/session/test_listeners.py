@@ -71,8 +71,8 @@ async def test_a_call_is_told_and_logged_attempt_by_attempt(caplog: pytest.LogCa
         RequestAnswered(**about, attempt=3, status=200, seconds=0.0),
         CallSucceeded(**about, attempts=3),
     ]
-    assert len(re.findall(r", after 0\.\d{3} s of waiting for quota", caplog.text)) == 3
-    logged = [re.sub(r"\d\.\d{3} s", "0 s", record.getMessage()) for record in caplog.records]
+    assert len(re.findall(r", after \d+\.\d{3} s of waiting for quota", caplog.text)) == 3
+    logged = [re.sub(r"\d+\.\d{3} s", "0 s", record.getMessage()) for record in caplog.records]
     attempt = f"GET {sent(attempt=1).target} → %s in 0 s, after 0 s of waiting for quota; getAdSetById, attempt %s"
     assert logged == [
         attempt % (503, "1, trace a-trace"),

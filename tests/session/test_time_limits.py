@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 from support.virtual_time import VirtualTimeLoop, run_virtually
 
-from spotify_ads_async.network.time_limits import TimeLimit, TimeLimits
+from spotify_ads_async.network.connections import TimeLimit
+from spotify_ads_async.network.time_limits import TimeLimits
 
 
 def cancel(tasks: list[asyncio.Task[None]]) -> None:

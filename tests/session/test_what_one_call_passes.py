@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from types import FrameType
 import pytest
 from support.calls import ACCOUNT, THING, client
 from support.raw_server import RawServer, answer
+from support.virtual_time import on_a_patient_clock
 
 import spotify_ads_async
 from spotify_ads_async import AdAccount, Governor
@@ -35,6 +37,7 @@ async def update(account: AdAccount) -> None:
 
 
 @pytest.mark.parametrize("call", [get, update])
+@on_a_patient_clock
 async def test_one_call_passes_few_functions_in_few_files(call: Callable[[AdAccount], Awaitable[None]]) -> None:
     passed: list[FrameType] = []
 
@@ -45,7 +48,7 @@ async def test_one_call_passes_few_functions_in_few_files(call: Callable[[AdAcco
 
     async with (
         RawServer(otherwise=answer(200, {"id": THING})) as server,
-        client(server.base_url, governor=Governor()) as ads,
+        client(server.base_url, governor=Governor(clock=time.monotonic)) as ads,
     ):
         account = ads.ad_account(ACCOUNT)
         await call(account)  # the first opens connections and compiles checks

@@ -218,7 +218,7 @@ def _plain_type(shape: Shape) -> Any:  # noqa: ANN401 - one kind a line
                 name: _type(_Key(part)) if name in required else NotRequired[_type(_Key(part))]
                 for name, part in shape.get("properties", _EMPTY).items()
             }
-            return _typed_dict("Body", fields) if fields else dict[str, Any]
+            return _typed_dict("Body", fields) if fields else dict[str, Any] if "type" in shape else Any
 
 
 @functools.cache

@@ -115,7 +115,7 @@ def _flat(node: dict[str, Any]) -> Shape:
     """One level of a shape, with its parts merged."""
     node = _followed(node)
     own: Shape = {name: value for name, value in node.items() if name not in _TAKEN_APART}
-    if "oneOf" in node:
+    if "mapping" in node.get("discriminator", ()):
         own["tag"] = node["discriminator"]["propertyName"]
         own["oneOf"] = {tag: _shape({"$ref": reference}) for tag, reference in node["discriminator"]["mapping"].items()}
     if "items" in node:
