@@ -342,7 +342,7 @@ class Connections:
         if pool.loop.is_running():
             self._pool = None
             with contextlib.suppress(LoopAway):
-                await on_loop(pool.loop, partial(_closed, pool.lifetime))
+                await on_loop(pool.loop, pool.lifetime.aclose)
         else:
             self._drop()
 
@@ -396,7 +396,3 @@ async def _until_closed(http: aiohttp.ClientSession) -> AsyncGenerator[None]:
         yield
     finally:
         await http.close()
-
-
-async def _closed(lifetime: AsyncGenerator[None]) -> None:
-    await lifetime.aclose()
