@@ -26,7 +26,7 @@ _ROW = (
 _STEP = "INSERT INTO step (row, position, body, state) VALUES (?, ?, ?, 'waiting')"
 
 
-_IN_MEMORY = 1 << 25
+_IN_MEMORY = 1 << 24
 """Bytes; what is more goes to a temporary file."""
 
 
