@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import anyio
-import anyio.to_thread
 import msgspec
 
 from spotify_ads_async.core.session import Session
