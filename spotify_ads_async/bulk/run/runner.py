@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import Self
 
 import anyio
-import anyio.to_thread
 import msgspec
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
 
