@@ -97,17 +97,12 @@ async def currency_of(ads: AdsClient, ad_account_id: str) -> str:
 @contextlib.asynccontextmanager
 async def new_plan(path: Path, header: Header) -> AsyncGenerator[PlanFile]:
     """Make a plan file; it goes away again unless it becomes ready."""
-
-    def discard(plan: PlanFile) -> None:
-        plan.close()
-        path.unlink(missing_ok=True)
-
-    plan = await taken_off_loop(lambda: PlanFile.create(path, header), discard)
+    plan = await taken_off_loop(lambda: PlanFile.create(path, header), PlanFile.discard)
     try:
         yield plan
         await anyio.to_thread.run_sync(plan.mark_ready)
     except BaseException:
-        discard(plan)
+        plan.discard()
         raise
     plan.close()
 
