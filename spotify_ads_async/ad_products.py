@@ -109,9 +109,18 @@ class AdProducts:
             f"the catalogue of ad products cannot be read, so its rules were not checked: {problem}",
         )
 
-    def matters(self, entity: EntityKind, action: Action) -> bool:
-        """Whether the catalogue asks anything of such requests that a program can check, for any product."""
-        return any(self.catalog.rules(product, entity, action).checkable for product in self.catalog.products)
+    def matters(self, entity: EntityKind, action: Action, fields: Iterable[str] | None = None) -> bool:
+        """Whether the catalogue asks anything of such requests that a program can check, for any product.
+
+        ``fields`` are those that the requests change, where they are known.
+        """
+        rules = [self.catalog.rules(product, entity, action) for product in self.catalog.products]
+        return any(one.checkable and (fields is None or one.are_about(fields)) for one in rules)
+
+    def reserved_sentences(self, entity: EntityKind, action: Action) -> list[str]:
+        """The rules that only people can read, of every product but the default one."""
+        others = [product for product in self.catalog.products if product != DEFAULT_PRODUCT]
+        return [one for product in others for one in self.catalog.rules(product, entity, action).sentences]
 
     async def learn(
         self, caller: Caller, ad_account_id: str, entity: EntityKind, rows: Iterable[Mapping[str, Any]]

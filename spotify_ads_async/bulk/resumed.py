@@ -10,7 +10,8 @@ from typing import Any
 import anyio.to_thread
 
 from spotify_ads_async.bulk.entities import AD_SETS
-from spotify_ads_async.bulk.plan.totals import is_off, type_and_amount
+from spotify_ads_async.bulk.plan.money import type_and_amount
+from spotify_ads_async.bulk.plan.totals import is_off
 from spotify_ads_async.bulk.present import PAGE_SIZE, Found, read_present
 from spotify_ads_async.bulk.records import Decision, Header
 from spotify_ads_async.bulk.store.plan_file import PlanFile

@@ -41,7 +41,7 @@ def wait_for(window: Window, position: int, now: float, *, kept: int = 0, grante
 
 
 def _predicted_for(request: PendingRequest, window: Window, queue: WaitQueue, now: float) -> float:
-    kept, predicted = 0, math.inf
+    kept, position, predicted = 0, 1, math.inf
     granted = sum(len(flow.grants.usable) for flow in queue.flows_for(window) if flow.grants is not None)
     # Others who need further windows are held up there: how many go before depends on the wait, which depends on them.
     for _ in range(_ROUNDS):
@@ -50,13 +50,17 @@ def _predicted_for(request: PendingRequest, window: Window, queue: WaitQueue, no
             # Either all interactive ones go first, and the reserve stays, or so many that it is its turn.
             turn = max(0, bulk * BULK_TURN - window.overtaken)
             kept = 0 if interactive >= turn else window.reserve(now)
-            position = bulk + min(interactive, turn)
+            position = max(1, bulk + min(interactive, turn))
         else:
-            position = interactive + min(bulk, interactive // BULK_TURN)
-        closer = wait_for(window, max(1, position), now, kept=kept, granted=granted)
+            position = max(1, interactive + min(bulk, interactive // BULK_TURN))
+        closer = wait_for(window, position, now, kept=kept, granted=granted)
         if closer >= predicted:
             break
         predicted = closer
+    # Interactive ones who come meanwhile take what is left to them, and what comes back of it.
+    for _ in range(_ROUNDS if kept and not window.waiting_interactive else 0):
+        coming = int(window.demand * min(1.0, predicted / window.limit.window))
+        predicted = wait_for(window, position + coming, now, kept=kept, granted=granted)
     return predicted
 
 

@@ -97,9 +97,8 @@ class Scheduler:
         """Refuse those whose wait, as it can now be foretold, is longer than they allow: who came last is first."""
         now, hopeless = self.clock(), list[PendingRequest]()
         for request in reversed(requests):
-            if request.expires_at == math.inf or request.future.done():
-                continue
-            if now + predicted_wait(request, self.queue, now)[0] > request.expires_at:
+            is_impatient = request.expires_at < math.inf and not request.future.done()
+            if is_impatient and now + predicted_wait(request, self.queue, now)[0] > request.expires_at:
                 self.queue.leave(request)  # nobody who came before waits for it
                 hopeless.append(request)
         self._refuse_waits(hopeless)

@@ -43,7 +43,8 @@ class Window:
     """One limit's tokens in one scope: ``available`` ones, those in flight, and those that come back with time.
 
     Every time is in seconds of one monotonic clock. ``settled`` says in order by when the server had counted the
-    requests that are over; their tokens are back ``cycle`` later. ``reserved`` tokens are left to other programs.
+    requests that are over; their tokens are back ``cycle`` later. ``reserved`` tokens are left to other programs,
+    ``demand`` is how many interactive requests left in the last window.
     ``guarded`` says that more than the count of tokens decides: a pause, reserved tokens, spaced departures. Of a
     ``shared`` window a store decides, ``outlook`` is what it last said, and the tokens are this process's alone.
     """
@@ -51,7 +52,7 @@ class Window:
     # Each admission reads a dozen of these: without slots it costs 7 % more.
     __slots__ = (  # noqa: SIM905 (thirty lines for a list)
         "limit owner key shared outlook cycle available settled waiting_interactive waiting_bulk overtaken "
-        "bulk_left_at interactive_taken _demand _demand_known _demand_counted_from guarded smooth reserved "
+        "bulk_left_at interactive_taken demand _demand_known _demand_counted_from guarded smooth reserved "
         "reserved_told foreign pacer paused_until asked_until pause_length pause_cause _after_pause "
         "_after_pause_until refused_in_a_row refused_at_departure remaining_heard_at_departure"
     ).split()
@@ -66,7 +67,7 @@ class Window:
         self.settled: deque[float] = deque()
         self.waiting_interactive = self.waiting_bulk = 0
         self.overtaken, self.bulk_left_at = 0, now  # by interactive requests, and when a bulk one left last
-        self.interactive_taken, self._demand, self._demand_known, self._demand_counted_from = 0, 0, False, now
+        self.interactive_taken, self.demand, self._demand_known, self._demand_counted_from = 0, 0, False, now
         self.guarded, self.smooth = False, smooth
         self.reserved = self.reserved_told = 0
         self.foreign = ForeignUsage(limit.requests, self.cycle)
@@ -175,11 +176,11 @@ class Window:
         passed = (now - self._demand_counted_from) / self.limit.window
         if passed >= 1.0:
             # The window in which they began tells little: some waited in it, some had not come yet.
-            self._demand_known, self._demand = self._demand > 0, math.ceil(self.interactive_taken / passed)
+            self._demand_known, self.demand = self.demand > 0, math.ceil(self.interactive_taken / passed)
             self.interactive_taken, self._demand_counted_from, passed = 0, now, 0.0
-        if (demand := max(self._demand, self.interactive_taken + self.waiting_interactive)) == 0:
+        if (demand := max(self.demand, self.interactive_taken + self.waiting_interactive)) == 0:
             return 0
-        out = self.interactive_taken + int(self._demand * (1.0 - passed))
+        out = self.interactive_taken + int(self.demand * (1.0 - passed))
         wanted = max(0, demand - out) + math.ceil(1.5 * math.sqrt(demand)) + 1
         return wanted if self._demand_known else max(wanted, math.ceil(self.limit.requests * _FIRST_RESERVE_SHARE) + 1)
 

@@ -186,7 +186,7 @@ def rows_of(content: BinaryIO, how: TextFile) -> Iterator[Row]:
             ) from None
         if cells is None:
             return
-        yield Row(number, [_plain(cell) for cell in cells])
+        yield Row(number, [_plain(cell) if cell[:2] == '="' else cell for cell in cells])
 
 
 class _Counted:
@@ -208,9 +208,8 @@ class _Counted:
 
 def _plain(cell: str) -> str:
     """A cell without the formula that kept a spreadsheet from changing it."""
-    if cell.startswith('="') and (found := _TEXT_FORMULA.fullmatch(cell.rstrip())):
-        return found["text"].replace('""', '"')
-    return cell
+    found = _TEXT_FORMULA.fullmatch(cell.rstrip())
+    return found["text"].replace('""', '"') if found else cell
 
 
 def described(how: TextFile) -> Sequence[str]:

@@ -121,12 +121,13 @@ class Audiences(audiences.Audiences):
         taken as they are. A list replaces the one before it whole: the API adds nobody and removes nobody one by one.
 
         Args:
-            source: a text file with one identifier a line, a CSV file, or the identifiers themselves.
+            source: a text file with one identifier a line, a CSV file with a header, a workbook, or the identifiers
+                themselves.
             name: the new audience's name, 2 to 80 characters; the file's name if left out.
             description: the new audience's description, at most 80 characters.
             audience_id: the audience whose list is replaced.
             columns: the columns of a CSV file that hold identifiers, where their names don't tell.
-            skip_invalid: leave out lines without an identifier, instead of refusing the list.
+            skip_invalid: leave out lines that are not plainly one identifier's, instead of refusing the list.
             encoding: the file's encoding. By default UTF-8, or UTF-16 where its bytes say so; else Windows-1252 is
                 taken for granted, and an identifier with other letters than ASCII is refused, for its hash would depend
                 on that.
@@ -347,7 +348,8 @@ def _require(counts: Counts, *, skip_invalid: bool) -> None:
         )
         raise _refusal(
             f"has {counts.refused} lines without an identifier (lines {shown}), or with one where none belongs: mend"
-            " them, or leave them out with skip_invalid=True",
+            " them, or leave them out with skip_invalid=True; where a line holds more than an identifier, the first"
+            " must name the columns, such as E-Mail or IDFA",
             "an e-mail address, a mobile advertising id or a SHA-256 hash in every line",
         )
     if not counts.identifiers:

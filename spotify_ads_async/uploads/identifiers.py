@@ -37,15 +37,11 @@ __all__ = [
     "normalised",
 ]
 
-_LABEL = r"[^@\s!-,./:-@\[-`{-~]+"
-"""A part of a domain: letters of any script, digits and hyphens.
+_LABEL = r"(?:[^\W_]|-)+"
+_EMAIL = re.compile(rf"\w[\w.!#$%&'*+/=?^`~-]*@(?:{_LABEL}\.)+(?:xn--[a-z0-9-]+|[^\W\d_]+)")
+"""Letters and digits of any script, and few signs, although a domain's owner might allow more.
 
-``a@b.example|Bob`` is an address and more, not an address.
-"""
-_EMAIL = re.compile(rf"[^@\s,;:|\"<>()\[\]{{}}\\]+@{_LABEL}(?:\.{_LABEL})+")
-"""Without the signs that separate and enclose, although a domain's owner might allow some.
-
-What else they would stand for is likelier.
+What other signs would stand for is likelier: ``a@b.example|Bob`` is an address and more, not an address.
 """
 _DEVICE = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -54,25 +50,20 @@ _NO_DEVICE = "00000000-0000-0000-0000-000000000000"
 _NOBODY = frozenset({_NO_DEVICE, *(hashlib.sha256(one.encode()).hexdigest() for one in ("", _NO_DEVICE))})
 """What programs that hash lists write for people of whom they know nothing."""
 _HEADER = re.compile(
-    r"(hashed|sha256|customer|user|mobile|device)?[ _-]*(e-?mail|e-?mail[ _-]*address|idfa|aaid|gaid|maid|"
-    r"(mobile[ _-]*|device[ _-]*)?(advertising[ _-]*)?ids?|identifiers?)[ _-]*(hashed|sha256|hash)?[ _-]*\d*",
+    r"(hashed|sha256|customer|user)?[ _-]*(e-?mail|e-?mail[ _-]*address|idfa|aaid|gaid|maid|"
+    r"((mobile|device|advertising)[ _-]*)+ids?)[ _-]*(hashed|sha256|hash)?[ _-]*\d*",
     re.IGNORECASE,
 )
-_ANY_ID = re.compile(
-    r"(hashed|sha256|customer|user)?[ _-]*(ids?|identifiers?)[ _-]*(hashed|sha256|hash)?[ _-]*\d*", re.IGNORECASE
-)
-"""Names of columns that may as well hold the list's own numbering: beside a column of addresses or devices they do."""
+"""Names of columns that say what they hold: a column ``id`` may as well hold the list's own numbering."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffd]")
 """Characters that no list of identifiers holds unless something went wrong.
 
 Controls, and what stands for an unreadable byte.
 """
-_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
-"""Letters and signs as Japanese keyboards write them, by those that they stand for."""
 _AROUND = " \t\"'<>`\u2018\u2019\u201c\u201d\u00ab\u00bb"
 """What people and programs put around an address."""
 _BETWEEN = re.compile(r"[;,\t\r\n]")
-"""What stands between several identifiers of one cell. None of them holds any of these."""
+"""What stands between several identifiers of one cell, or behind one of a line. None of them holds any of these."""
 _SEPARATORS = (",", ";", "\t")
 _CHUNK = 1024 * 1024
 _SHOWN = 10
@@ -90,7 +81,7 @@ class Counts(msgspec.Struct):
     empty: int = 0
     """How many rows below a header have nothing in the columns of identifiers, and something in others."""
     refused_lines: list[int] = []
-    """The first lines, from 1, that hold no identifier, or something that may be one and cannot be read."""
+    """The first lines, from 1, that are not plainly what they should be; nothing of them is uploaded."""
     sample: list[str] = []
     """Some of the identifiers, normalised, to be hashed again."""
     cleaned: int = 0
@@ -133,13 +124,11 @@ def normalised(text: str) -> str | None:
     """An identifier as it is hashed, None where it is none: in lower case, without what does not belong to it.
 
     That are spaces, quotation marks and brackets around it, a dot behind it, invisible characters, ``mailto:``, and
-    full-width letters. A hash stays a hash.
+    other forms of letters, such as full-width ones and ligatures. A hash stays a hash.
     """
     if _CONTROL.search(text):
         return None
-    text = "".join(
-        one for one in unicodedata.normalize("NFC", text.translate(_FULL_WIDTH)) if unicodedata.category(one) != "Cf"
-    )
+    text = "".join(one for one in unicodedata.normalize("NFKC", text) if unicodedata.category(one) != "Cf")
     text = text.strip().lower().removeprefix("mailto:").strip(_AROUND).rstrip(".")
     if text in _NOBODY:
         return None
@@ -196,6 +185,14 @@ def lines_of_workbook(table: Table) -> Iterator[str]:
             raise SpreadsheetError(
                 f"has hidden rows ({table.address(row.number)} is the first): show them, or delete them", row=row.number
             )
+        unseen = next(
+            (cell for at, cell in enumerate(row.cells, start=1) if table.is_hidden_column(at) and _named(str(cell))),
+            None,
+        )
+        if unseen is not None:
+            raise SpreadsheetError(
+                f"has a hidden column of identifiers ({_trimmed(str(unseen))}): show it, or delete it", row=row.number
+            )
         writer.writerow([" ".join(str(cell).split()) for cell in row.cells])
         yield line.getvalue()
         line.seek(0)
@@ -225,37 +222,41 @@ def identifiers(
     """The hashed identifiers of a list, with repeats: of a text with one a line, or of a CSV file.
 
     A first line that names columns is a header. Without ``columns`` those that hold identifiers are used, by their
-    names, and all of them where there is no header. ``counts`` tells which lines were refused. With ``ascii_only``, an
-    identifier with other letters is none: in which encoding it was written is not known, and it would have another
-    hash.
+    names; without a header, a line holds one identifier and nothing else. A line is taken whole or refused whole, and
+    ``counts`` tells which were. With ``ascii_only``, an identifier with other letters is none: in which encoding it was
+    written is not known, and it would have another hash.
 
     Raises:
         KeyError: a column of ``columns`` is not in the header.
         NotCsvError: quotation marks in a file with a header do not pair.
-        SpreadsheetError: it has addresses in other columns than one that may be its own numbering.
     """
-    for number, cells, others, astray in _records(iter(lines), columns):
-        pieces = [piece for cell in cells for piece in _BETWEEN.split(cell) if piece.strip()]
-        plain = [normalised(piece) for piece in pieces]
-        found = [one for one in plain if one is not None and (one.isascii() or not ascii_only)]
-        counts.cleaned += sum(
-            one in found and one != piece.strip().lower() for piece, one in zip(pieces, plain, strict=True)
-        )
-        unsafe = any(map(_CONTROL.search, (*cells, *others)))
+    for number, pieces, others, unclear in _records(iter(lines), columns):
+        given = [piece for piece in pieces if piece.strip()]
+        plain = [normalised(piece) for piece in given]
+        if ascii_only:
+            plain = [
+                one if one and one.isascii() and one in piece.lower() else None
+                for piece, one in zip(given, plain, strict=True)
+            ]
+        found = [one for one in plain if one]
         # Words beside an identifier are a name; what looks like one must be one, and stand where identifiers do.
-        broken = any(one not in found and _holds_one(piece) for piece, one in zip(pieces, plain, strict=True))
-        misplaced = any(normalised(piece) for cell in astray for piece in _BETWEEN.split(cell)) or (
-            not found and any("@" in cell or normalised(cell) for cell in others)
-        )
-        if unsafe or broken or misplaced or (pieces and not found):
+        if (
+            unclear
+            or any(map(_CONTROL.search, (*pieces, *others)))
+            or any(one is None and _holds_one(piece) for piece, one in zip(given, plain, strict=True))
+            or (not found and (given or any("@" in cell or normalised(cell) for cell in others)))
+        ):
             counts.refused += 1
             if len(counts.refused_lines) < _SHOWN:
                 counts.refused_lines.append(number)
-        elif not found and any(cell.strip() for cell in others):
-            counts.empty += 1
-        if not unsafe:
+        elif found:
+            counts.cleaned += sum(
+                bool(one) and one != piece.strip().lower() for piece, one in zip(given, plain, strict=True)
+            )
             counts.sample.extend(found[: max(0, _SAMPLED - len(counts.sample))])
             yield from map(_hash, found)
+        elif any(cell.strip() for cell in others):
+            counts.empty += 1
 
 
 def _holds_one(text: str) -> bool:
@@ -264,13 +265,11 @@ def _holds_one(text: str) -> bool:
     return (len(words) == 1 and "@" in text) or any("@" in word[1:-1] or normalised(word) for word in words)
 
 
-def _records(
-    lines: Iterator[str], columns: Sequence[str] | None
-) -> Iterator[tuple[int, list[str], list[str], list[str]]]:
-    """Each line, or each record below a header: its number, the cells that hold identifiers, and the others.
+def _records(lines: Iterator[str], columns: Sequence[str] | None) -> Iterator[tuple[int, list[str], list[str], bool]]:
+    """Each line, or each record below a header: its number, what should be identifiers, and its other cells.
 
-    Last those of the others that may be of another row or column: of several lines, which a quotation mark may have
-    taken with it, and those of a row that is wider than the header.
+    Last whether it is not clear whose they are: the record is wider than the header, or an identifier stands on a line
+    of its own within another cell, which a quotation mark may have taken from a record of its own.
     """
     first, begun = next(lines, ""), 1
     stated = stated_separator(first)
@@ -278,31 +277,27 @@ def _records(
         first, begun = next(lines, ""), 2
     separators = [stated] if stated else _SEPARATORS
     for separator in separators:
-        header = _line(first, separator)
+        header = _header(first, separator)
         if _missing(header, columns) == 0 if columns is not None else _is_header(header):
             chosen = _chosen(header, columns)
-            width = max((at for at, cell in enumerate(header, start=1) if _trimmed(cell)), default=0)
-            numbering = columns is None and all(_ANY_ID.fullmatch(_trimmed(header[at])) for at in chosen)
             for number, record in _below_header(lines, separator, begun):
-                if width == 1:  # what looks like a separator stands between identifiers of one cell
-                    yield number, record, [], []
-                    continue
-                cells = [record[at] for at in chosen if at < len(record)]
+                pieces = [piece for at in chosen if at < len(record) for piece in _BETWEEN.split(record[at])]
                 others = [cell for at, cell in enumerate(record) if at not in chosen]
-                shifted = any(cell.strip() for cell in record[width:])
-                astray = [cell for cell in others if shifted or len(cell.splitlines()) > 1]
-                if numbering and any("@" in (normalised(cell) or "") for cell in others):
-                    raise SpreadsheetError(
-                        f"has an address in line {number} beside {_trimmed(header[chosen[0]])}, which may be its own"
-                        " numbering: call the column that counts by what it holds, such as E-Mail or IDFA"
-                    )
-                yield number, cells, others, astray
+                yield number, pieces, others, _is_unclear(header, record, others)
             return
     if columns is not None:
         # None is without a column that is missing: the header in which most of them are says which.
-        _chosen(min((_line(first, one) for one in separators), key=lambda header: _missing(header, columns)), columns)
+        _chosen(min((_header(first, one) for one in separators), key=lambda header: _missing(header, columns)), columns)
     for number, line in enumerate(chain([first], lines), start=begun):
-        yield number, _line(line, stated or ","), [], []
+        pieces = [piece for piece in _BETWEEN.split(line) if piece.strip()]
+        yield number, pieces, [], len(pieces) > 1
+
+
+def _is_unclear(header: Sequence[str], record: Sequence[str], others: Sequence[str]) -> bool:
+    unnamed = record[max((at for at, cell in enumerate(header, start=1) if cell), default=0) :]
+    return any(cell.strip() for cell in (record if len(record) > len(header) else unnamed)) or any(
+        normalised(line) for cell in others if len(cell.splitlines()) > 1 for line in _BETWEEN.split(cell)
+    )
 
 
 def missing_from(lines: Iterable[str], counts: Counts) -> str:
@@ -323,11 +318,13 @@ def _hash(plain: str) -> str:
     return plain if _HASH.fullmatch(plain) else hashlib.sha256(plain.encode()).hexdigest()
 
 
-def _line(line: str, separator: str) -> list[str]:
-    """The cells of one line. A quotation mark that nothing closes harms this line alone, not those below."""
+def _header(line: str, separator: str) -> list[str]:
+    """The cells of a first line, without what stands around them."""
     nothing: list[str] = []
     try:
-        return next(csv.reader([line], delimiter=separator, skipinitialspace=True), nothing)
+        return [
+            _trimmed(cell) for cell in next(csv.reader([line], delimiter=separator, skipinitialspace=True), nothing)
+        ]
     except csv.Error:
         return [line]
 
@@ -349,11 +346,11 @@ def _below_header(lines: Iterator[str], separator: str, header: int) -> Iterator
 
 
 def _is_header(record: Sequence[str]) -> bool:
-    return any(_named(cell) for cell in record) and not any(map(hashed, record))
+    return any(map(_named, record)) and not any(map(normalised, record))
 
 
 def _missing(header: Sequence[str], columns: Sequence[str]) -> int:
-    return len({name.lower() for name in columns} - {_trimmed(cell).lower() for cell in header})
+    return len({name.lower() for name in columns}.difference(map(str.lower, header)))
 
 
 def _trimmed(cell: str) -> str:
@@ -365,11 +362,9 @@ def _named(cell: str) -> bool:
 
 
 def _chosen(header: Sequence[str], columns: Sequence[str] | None) -> list[int]:
-    names = [_trimmed(cell) for cell in header]
     if columns is None:
-        named = [at for at, name in enumerate(names) if _named(name)]
-        return [at for at in named if not _ANY_ID.fullmatch(names[at])] or named
+        return [at for at, name in enumerate(header) if _named(name)]
     wanted = {column.lower() for column in columns}
-    for missing in wanted.difference(map(str.lower, names)):
+    for missing in wanted.difference(map(str.lower, header)):
         raise KeyError(missing)
-    return [at for at, name in enumerate(names) if name.lower() in wanted]
+    return [at for at, name in enumerate(header) if name.lower() in wanted]

@@ -76,6 +76,10 @@ class AdProductRules(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """Whether there is anything that a program can check."""
         return bool(self.allowed_values or self.required_fields or self.forbidden_fields or self.most_impressions)
 
+    def are_about(self, fields: Iterable[str]) -> bool:
+        """Whether any of these fields is one that rules for programs are about."""
+        return not self._fields.isdisjoint(fields)
+
     def violations(self, body: Mapping[str, Any], present: Mapping[str, Any] | None = None) -> list[Violation]:
         """Every way in which a request breaks the rules.
 
@@ -83,7 +87,7 @@ class AdProductRules(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             body: the request as plain JSON values.
             present: what the server has, for an update: what stands there already is never held against the request.
         """
-        if self.action == "update" and self._fields.isdisjoint(body):
+        if self.action == "update" and not self.are_about(body):
             return []
         old: Mapping[str, Any] = {} if present is None else present
         return [

@@ -235,15 +235,13 @@ def test_a_change_is_done_once_and_taken_back(values: dict[str, Any]) -> None:
 def test_a_three_way_comparison() -> None:
     base = {"name": "Summer", "bid_micro_amount": 9_000_000, "category": None}
     values = {"name": "Autumn", "bid_micro_amount": 12_000_000, "delivery": "OFF"}
-    found = merge(AD_SETS, base, STATE, values)
-    assert found.values == values
-    assert list(map(str, found.conflicts)) == ["bid_amount was 9.00, is 10.00 now, and shall become 12.00"]
+    meant, conflicts = merge(AD_SETS, base, STATE, values)
+    assert meant == values
+    assert list(map(str, conflicts)) == ["bid_amount was 9.00, is 10.00 now, and shall become 12.00"]
 
 
 def test_an_unedited_cell_never_undoes_somebody_elses_change() -> None:
-    found = merge(AD_SETS, {"bid_micro_amount": 9_000_000}, STATE, {"bid_micro_amount": 9_000_000})
-    assert found.values == {}
-    assert found.conflicts == ()
+    assert merge(AD_SETS, {"bid_micro_amount": 9_000_000}, STATE, {"bid_micro_amount": 9_000_000}) == ({}, ())
 
 
 def test_what_counts_as_the_same() -> None:

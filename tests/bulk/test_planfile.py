@@ -7,6 +7,7 @@ import json
 import os
 import sqlite3
 import stat
+import tempfile
 from pathlib import Path
 
 import msgspec
@@ -26,6 +27,20 @@ HEADER = bulk.Header(
     entity="ad sets", ad_account_id="a", base_url="http://127.0.0.1", source="changes.csv", created_at=now_text()
 )
 ONE = "00000000-0000-4000-8000-000000000001"
+
+
+def test_rows_too_many_for_memory_wait_in_a_temporary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {ONE: "first", ONE[:-1] + "2": "x" * (1 << 25), ONE[:-1] + "3": "last"}
+    changes = [Change(line=line, entity_id=one, values={"name": names[one]}) for line, one in enumerate(names, 2)]
+    with bulk.PlanFile.create(tmp_path / "a.plan", HEADER) as plan:
+        assert [plan.planning.add_change(change) for change in changes] == [None, None, None]
+        # In the order of the file, whatever that of their entities is.
+        assert [row.change["name"] == names[row.entity_id] for row in plan.planning.take(reversed(names))] == [True] * 3
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with bulk.PlanFile.create(tmp_path / "b.plan", HEADER) as plan:
+        plan.planning.add_change(changes[0])
+        with pytest.raises(bulk.PlanDamaged, match="set TMPDIR"):
+            plan.planning.add_change(changes[1])
 
 
 def test_the_header_comes_back(tmp_path: Path) -> None:

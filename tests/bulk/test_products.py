@@ -9,6 +9,7 @@ import openpyxl
 import pytest
 
 from spotify_ads_async import bulk
+from spotify_ads_async.emulator.domain.ad_products import CATALOG
 
 from .conftest import MakeWorld, World, rows_of
 from .test_workbooks import one_of_each
@@ -36,6 +37,24 @@ async def test_rows_are_held_to_the_product_of_their_campaign(world: World) -> N
     first, second = rows_of(await world.plan(changes, skip_bad_rows=True))
     assert (first.decision, second.decision) == ("refused", "planned")
     assert world.server.statistics().operations["getAdProductCatalog"] == 2
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "asked"),
+    [
+        ("name", "New name", 0),
+        ("budget.amount", "77.50", 0),
+        ("targets.genders", "FEMALE", 1),  # a rule for programs
+        ("bid_amount", "7.75", 1),  # a rule for people, of a product that no campaign need have
+        ("frequency_caps", "[]", 1),
+    ],
+)
+async def test_campaigns_are_asked_about_where_their_product_matters(
+    world: World, monkeypatch: pytest.MonkeyPatch, column: str, value: str, asked: int
+) -> None:
+    monkeypatch.setitem(CATALOG["ad_products"]["CONTENT"]["ad_set"]["both"], "constraints", ["bid: that of the day"])
+    await world.plan(world.write("changes.csv", ["ad_set_id", column], [[world.ad_sets[0]["id"], value]]))
+    assert world.server.statistics().operations.get("getCampaigns", 0) == asked
 
 
 async def test_what_the_server_has_is_never_held_against_a_row(world: World) -> None:

@@ -17,6 +17,7 @@ import pytest
 from spotify_ads_async import bulk
 from spotify_ads_async.bulk.workbook.publishing import field_of
 from spotify_ads_async.events import Event, RequestSent
+from spotify_ads_async.locks import close_locked, open_locked
 from spotify_ads_async.operations import (
     CREATE_AD_SET,
     CREATE_AD_SET_DRAFT,
@@ -773,6 +774,21 @@ async def test_names_are_looked_at_again_after_a_run_that_was_killed(
     os.utime(lock, (0, 0))
     with pytest.raises(bulk.WrongPlan, match="somebody made campaign Autumn"):
         await run(world, second, looked_at=time.monotonic())
+
+
+async def test_what_runs_of_former_days_left_is_taken_away(world: World) -> None:
+    plan = await world.plan(book(world.folder / "book.xlsx", campaigns=[{"name": "Autumn", "objective": "reach"}]))
+    await run(world, plan)
+    (lock,) = world.folder.glob("*/new-*.lock")
+    left = {name: lock.with_name(f"new-{name}.lock") for name in ("ended", "killed", "held", "young")}
+    for name, path in left.items():
+        path.write_text(name)
+        os.utime(path, None if name == "young" else (0, 0))
+    held = open_locked(left["held"])
+    await run(world, plan, resumes=True)
+    assert held is not None
+    close_locked(held)
+    assert {*world.folder.glob("*/new-*.lock")} == {lock, left["held"], left["young"]}
 
 
 async def test_a_run_that_is_left_early_goes_on_later(world: World) -> None:

@@ -263,6 +263,14 @@ def test_a_probe_that_fails_leaves_no_draft_and_no_answers(doctor: Doctor) -> No
     assert not (doctor.line.folder / "state" / "spotify-ads" / "api-facts.json").exists()
 
 
+def test_a_draft_that_a_probe_leaves_is_told_with_the_way_to_delete_it(doctor: Doctor) -> None:
+    fault = {"kind": "error", "status": 500, "operations": ["deleteCampaignDraft"]}
+    doctor.emulator.ask("POST", "/_emulator/faults", fault)
+    ended = doctor.line.run("doctor", "--probe", "--yes")
+    assert ended.returncode == 1
+    assert "`spotify-ads drafts delete` deletes it" in ended.stderr
+
+
 @pytest.mark.parametrize(
     ("limit", "found"),
     [("500", "ok"), ("77", "problem"), ("²", "ok"), ("9" * 5000, "ok"), ("many", "ok")],

@@ -137,6 +137,33 @@ async def test_a_wait_that_would_be_too_long_is_refused_at_once(loop: VirtualTim
     assert loop.time() == pytest.approx(10.0, abs=0.01)
 
 
+@virtual
+async def test_a_prediction_for_bulk_counts_the_interactive_calls_that_will_come(loop: VirtualTimeLoop) -> None:
+    governor = Governor([Limit("ip", requests=100, window=10.0)], clock=loop.time)
+    errors: list[float] = []
+
+    async def calls(priority: Priority, pause: float) -> None:
+        while loop.time() < 60.0:
+            await send(governor, trip=0.1, priority=priority)
+            await asyncio.sleep(pause)
+
+    async def ask() -> None:
+        asked = loop.time()
+        with pytest.raises(QuotaTimeout) as refused:
+            await send(governor, priority=Priority.BULK, max_wait=0.0)
+        await send(governor, priority=Priority.BULK)
+        errors.append(refused.value.predicted_wait - loop.time() + asked)
+
+    async with asyncio.TaskGroup() as group:
+        for priority, pause in [(Priority.INTERACTIVE, 0.15)] + [(Priority.BULK, 0.0)] * 10:
+            group.create_task(calls(priority, pause))
+        for _ in range(25):
+            await asyncio.sleep(1.7)
+            if loop.time() > 20.0:
+                group.create_task(ask())
+    assert max(map(abs, errors)) < 1.0, errors
+
+
 @settings(max_examples=examples(60))
 @given(
     spent=st.lists(st.floats(0.0, 3.0), max_size=12),

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import redis
 
-from support.free_ports import free_port
+from tests.support.free_ports import free_port
 
 REQUIRED_VARIABLE = "SPOTIFY_ADS_REQUIRE_REDIS"
 MISSING = (

@@ -13,7 +13,7 @@ import msgspec
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.cells import CellError, json_value, parse_value, says
 from spotify_ads_async.bulk.plan.columns import Cell
-from spotify_ads_async.bulk.plan.effects import NOTHING, Merge, Refusal, conflicting, effect, merge
+from spotify_ads_async.bulk.plan.effects import NOTHING, Conflict, Refusal, conflicting, effect, merge
 from spotify_ads_async.bulk.plan.money import unusual_changes
 from spotify_ads_async.bulk.plan.problems import LeftOut
 from spotify_ads_async.bulk.plan.products import PlannedProducts
@@ -102,19 +102,18 @@ class Decider:
 
     def _decided(self, row: ReadRow, text: str, state: dict[str, Any]) -> Decided:
         try:
-            merged = self._meant(row, state)
+            values, conflicts = self._meant(row, state)
         except _Doubted as doubted:
             return self._described(row, "", state, doubted.refusal)
-        values = merged.values
         if self._skipped and self._skipped.has(state.get("name"), values.get("name")):
             return msgspec.structs.replace(self._described(row, text, state, NOTHING), remark="left out, as asked for")
         found = effect(self._entity, state, values, now=self._now, currency=self.currency or currency_in(state))
         if not isinstance(found, Refusal):
             found = self._products.broken(state, found.steps, found.names) or found
-        if not merged.conflicts or self._force or isinstance(found, Refusal):
+        if not conflicts or self._force or isinstance(found, Refusal):
             return self._described(row, text, state, found)
-        described = self._described(row, "", state, conflicting(found, merged.conflicts))
-        return msgspec.structs.replace(described, conflicts=merged.conflicts)
+        described = self._described(row, "", state, conflicting(found, conflicts))
+        return msgspec.structs.replace(described, conflicts=conflicts)
 
     def _state(self, row: ReadRow, text: str) -> dict[str, Any]:
         """What of an entity's JSON the row may depend on: most of it is about something else, and is skipped.
@@ -127,25 +126,27 @@ class Decider:
             self._decoder = _decoder_of(frozenset(fields))
         return self._decoder.decode(text)
 
-    def _meant(self, row: ReadRow, state: dict[str, Any]) -> Merge:
+    def _meant(self, row: ReadRow, state: dict[str, Any]) -> tuple[dict[str, Cell], tuple[Conflict, ...]]:
         """The values that somebody meant to change, with what stands in conflict to an earlier export."""
         values = {**row.change, **self._resolved(row.doubts, state)} if row.doubts else row.change
-        merged = merge(self._entity, row.base, state, values) if row.base else Merge(values=values, conflicts=())
-        for name, value in merged.values.items():
+        conflicts: tuple[Conflict, ...] = ()
+        if row.base:
+            values, conflicts = merge(self._entity, row.base, state, values)
+        for name, value in values.items():
             if type(value) is str:
                 live = leaf(state, self._entity.columns[name].path)
                 # Cells are read without white space at their ends, which what is live may have.
-                if live != value and isinstance(live, str) and trimmed(live) == value:
-                    merged.values[name] = live
-        return merged
+                if isinstance(live, str) and value in live and trimmed(live) == value:
+                    values[name] = live
+        return values, conflicts
 
     def _described(self, row: ReadRow, text: str, state: dict[str, Any], found: Any) -> Decided:  # noqa: ANN401
         name = str(state.get("name") or "")
         if isinstance(found, Refusal):
             return Decided(row=row, effect=found, name=name)
-        for field in self._shape.told_of & found.after.keys():
-            for name_left_out in left_out(state.get(field), self._shape, field):
-                self._answered_only[name_left_out] += 1
+        for field in found.after:
+            if field in self._shape.told_of:
+                self._answered_only.update(left_out(state.get(field), self._shape, field))
         unusual = ""
         if self._entity.has_money:
             self.currency = self.currency or currency_in(state)

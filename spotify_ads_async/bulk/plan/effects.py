@@ -36,7 +36,6 @@ __all__ = [
     "NOTHING",
     "Conflict",
     "Effect",
-    "Merge",
     "Rebased",
     "Refusal",
     "Settled",
@@ -104,13 +103,6 @@ class Settled(enum.Enum):
     DONE = "done"
     NOT_DONE = "not done"
     CHANGED_BY_OTHERS = "changed by others"
-
-
-class Merge(msgspec.Struct, frozen=True, kw_only=True):
-    """A change after a three-way comparison: the values that somebody meant to change, and those in conflict."""
-
-    values: dict[str, Cell]
-    conflicts: tuple[Conflict, ...]
 
 
 def effect(
@@ -255,13 +247,13 @@ def _unknown(value: Any, shape: Shape) -> bool:  # noqa: ANN401 - any JSON
     return isinstance(value, dict) and not cast("dict[str, Any]", value).keys() <= shape.known
 
 
-def bodies_of(entity: Entity, after: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+def bodies_of(entity: Entity, after: dict[str, Any]) -> tuple[dict[str, Any], ...]:
     """The requests of a change.
 
     What must be alone has its own; off comes first and on last: nothing is delivered half changed.
     """
     if entity.alone.isdisjoint(after):
-        return (dict(after),) if after else ()
+        return (after,) if after else ()
     together = {field: value for field, value in after.items() if field not in entity.alone}
     steps = [together] if together else []
     for field in sorted(entity.alone & after.keys()):
@@ -337,14 +329,15 @@ def reached(wanted: object, present: object, before: object = None) -> bool:
             return same(wanted, present)
 
 
-def merge(entity: Entity, base: Mapping[str, Cell], state: State, values: Mapping[str, Cell]) -> Merge:
-    """Compare a change with what was exported earlier (``base``) and with the present state.
+def merge(
+    entity: Entity, base: Mapping[str, Cell], state: State, values: Mapping[str, Cell]
+) -> tuple[dict[str, Cell], tuple[Conflict, ...]]:
+    """The values that somebody meant to change, compared with an earlier export (``base``) and the present state.
 
+    And those of them that are in conflict.
     A value that equals the export was not edited: it never undoes what somebody else did since. A value that was
     edited, in a field that somebody else changed to something third, is a conflict.
     """
-    if not base:
-        return Merge(values=dict(values), conflicts=())
     kept: dict[str, Cell] = {}
     conflicts: list[Conflict] = []
     exported = {entity.columns[name].writes: value for name, value in base.items()}
@@ -357,7 +350,7 @@ def merge(entity: Entity, base: Mapping[str, Cell], state: State, values: Mappin
         elif not same(value, then):
             kept[name] = value
             conflicts.append(Conflict(field=column.writes, planned=then, found=present, wanted=value))
-    return Merge(values=kept, conflicts=tuple(conflicts))
+    return kept, tuple(conflicts)
 
 
 def conflicting(found: Effect, conflicts: Iterable[Conflict]) -> Effect:

@@ -25,6 +25,7 @@ __all__ = ["Refusal", "column_of", "refusal_of"]
 
 _ORDINARY: Mapping[Kind, object] = {Kind.TEXT: "A name", Kind.MONEY: 100_000_000}
 _DEEPEST = 2
+_NO_PARTS: Mapping[str, tuple[Check, bytes]] = {}
 _encode = msgspec.json.Encoder().encode
 _STEP = re.compile(r"[^.\[\]]+")
 
@@ -79,14 +80,14 @@ def _outline(entity: Entity, body: dict[str, Any]) -> tuple[tuple[str, bytes], .
     judged = _judged_alone(entity)
     try:
         for field, value in body.items():
-            text = _encode(value)
-            if field in judged and value is not None:
-                check, ordinary = judged[field].get("", (None, b""))
-                if check is None:
-                    text = _with_ordinary_parts(entity, field, text)
-                else:
-                    check(value)
-                    text = ordinary
+            parts = judged.get(field, _NO_PARTS)
+            if value is None or not parts:
+                text = _encode(value)
+            elif "" in parts:
+                check, text = parts[""]
+                check(value)
+            else:
+                text = _with_ordinary_parts(entity, field, _encode(value))
             outline.append((field, text))
     except Refused:
         return None

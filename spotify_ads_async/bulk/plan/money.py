@@ -31,6 +31,7 @@ __all__ = [
     "most_of",
     "most_spent",
     "no_money",
+    "type_and_amount",
     "unusual_changes",
 ]
 
@@ -42,6 +43,7 @@ UNITS = "amount"
 _PER_UNIT = 1_000_000
 _HUNDREDTH = 10_000
 _USUAL_FACTOR = 5
+_BUDGET = f"budget.{MICROS}"
 _DAILY = "DAILY"
 _SECONDS_A_DAY = 86_400
 
@@ -135,9 +137,9 @@ def unusual_changes(
         currency: the account's currency, or nothing where it is unknown.
         now: the present, which budgets by the day are counted from.
     """
-    types = [_budget_type(before), _budget_type(after)] if "budget" in after else [None]
+    types = [type_and_amount(state.get("budget"))[0] for state in (before, after)] if "budget" in after else [None]
     retyped = None not in types and types[0] != types[1]
-    said = [_unusual(amount, currency, retyped and amount.field == f"budget.{MICROS}") for amount in amounts]
+    said = [_unusual(amount, currency, retyped and amount.field == _BUDGET) for amount in amounts]
     found = [one for one in said if one]
     if retyped:
         old, new = most_spent(before, now), most_spent({**before, **after}, now)
@@ -158,11 +160,6 @@ def _unusual(amount: Amount, currency: str, is_retyped: bool) -> str:  # noqa: F
         why = _factor(amount.before, amount.after) if amount.before and not is_retyped else ""
     old, new = _shown(amount.before, currency), _shown(amount.after, currency)
     return f"{in_units(amount.field)} {old} → {new}, {why}" if why else ""
-
-
-def _budget_type(state: Mapping[str, Any]) -> object:
-    budget = state.get("budget")
-    return cast("dict[str, Any]", budget).get("type") if isinstance(budget, dict) else None
 
 
 def _factor(before: MicroAmount, after: MicroAmount) -> str:
@@ -191,15 +188,22 @@ def most_spent(state: Mapping[str, Any], now: datetime) -> MicroAmount | None:
         state: the ad set in the form JSON gives it.
         now: the present.
     """
-    return most_of(state.get("budget"), days_left(state, now))
+    return most_of(*type_and_amount(state.get("budget")), days_left(state, now))
 
 
-def most_of(budget: object, days: int | None) -> MicroAmount | None:
+def type_and_amount(budget: object) -> tuple[object, MicroAmount | None]:
+    """The type of a budget and its amount, None where there is none."""
+    if not isinstance(budget, dict):
+        return None, None
+    held = cast("dict[str, Any]", budget)
+    return held.get("type"), amount if isinstance(amount := held.get(MICROS), int) else None
+
+
+def most_of(budget_type: object, amount: MicroAmount | None, days: int | None) -> MicroAmount | None:
     """What a budget may spend at most in the days that are left, None for no end; None where nothing bounds it."""
-    amount = cast("dict[str, Any]", budget).get(MICROS) if isinstance(budget, dict) else None
-    if not isinstance(amount, int):
+    if amount is None:
         return 0
-    if cast("dict[str, Any]", budget).get("type") == _DAILY:
+    if budget_type == _DAILY:
         return None if days is None else amount * days
     return amount if days is None or days else 0
 

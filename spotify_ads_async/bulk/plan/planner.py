@@ -169,6 +169,7 @@ async def plan_selection(
     )
     async with new_plan(path, header) as plan:
         products = PlannedProducts(ads, header.ad_account_id, selection.entity)
+        products.columns.update(setting.column.name for setting in selection.settings)
         planning = _Planning(plan, selection.entity, source, header.currency, products)
         async with call.pages() as pages:
             async for page in pages:
@@ -263,6 +264,7 @@ class _Planning:
                 return
             self._rows += 1
             if isinstance(row, Change):
+                self._products.columns.update(row.values, row.doubts)
                 if row.doubts:
                     self._doubt(row)
                 problem = plan.planning.add_change(row)
@@ -346,7 +348,7 @@ class _Planning:
             waiting.extend(found)
             if len(waiting) >= least:
                 batch, waiting[:] = list(waiting), []
-                await self._products.learn(item for _, item in batch)
+                await self._products.learn([item for _, item in batch])
                 await self._journal.read(partial(decide, batch))
 
         for known in batches(self._source.present):

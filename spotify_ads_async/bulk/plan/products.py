@@ -6,7 +6,7 @@ The catalogue read once, and every row held to what its campaign's product takes
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import anyio
@@ -14,6 +14,7 @@ import msgspec
 
 from spotify_ads_async.ad_products import AdProducts
 from spotify_ads_async.bulk.entities import Entity
+from spotify_ads_async.bulk.plan.columns import Kind
 from spotify_ads_async.bulk.plan.effects import Refusal
 from spotify_ads_async.bulk.plan.state import state_of
 from spotify_ads_async.pagination.page import Caller
@@ -37,15 +38,18 @@ class PlannedProducts:
         products: the catalogue, where it is read already.
 
     Attributes:
-        matters: whether it asks anything that a program can check.
+        columns: the columns that rows may change, told of before anything is learnt.
     """
 
     def __init__(self, caller: Caller, ad_account_id: str, entity: Entity, products: AdProducts | None = None) -> None:
         self._caller = caller
         self._ad_account_id = ad_account_id
+        self._entity = entity
         self._kind: EntityKind = KINDS[entity.plural]
+        self._parent = entity.parent_field
         self._products = products
-        self.matters = True
+        self.columns: set[str] = set()
+        self._matter: bool | None = None
         self._changed: set[str] = set()
         self._turn = anyio.Lock()
 
@@ -58,9 +62,23 @@ class PlannedProducts:
         async with self._turn:
             if self._products is None:
                 self._products = await AdProducts.read(self._caller)
-            self.matters = self._products.matters(self._kind, "update")
-            if self.matters:
+            if self._matter is None:
+                self._matter = self._are_asked(self._products)
+            if self._matter:
                 await self._products.learn(self._caller, self._ad_account_id, self._kind, self._rows(items))
+
+    def _are_asked(self, products: AdProducts) -> bool:
+        """Whether it matters which products rows are of: some rule is about what they change.
+
+        Most files change names and amounts, which are alike for all, and campaigns need not be asked about.
+        """
+        columns = [self._entity.columns[name] for name in self.columns]
+        if products.matters(self._kind, "update", {column.field for column in columns}):
+            return True
+        sentences = products.reserved_sentences(self._kind, "update")
+        # What an object holds may be named by any.
+        is_whole = any(column.kind is Kind.JSON for column in columns)
+        return bool(sentences) and (is_whole or bool(_naming({column.writes for column in columns}, sentences)))
 
     def _rows(self, items: Iterable[msgspec.Struct | None]) -> Iterable[Mapping[str, Any]]:
         """What tells the products of what was read, once for all that are in the same.
@@ -69,8 +87,7 @@ class PlannedProducts:
         """
         if self._kind == "campaign":
             return (msgspec.json.decode(state_of(item)) for item in items if item is not None)
-        parents = {(getattr(item, "campaign_id", None), getattr(item, "ad_set_id", None)) for item in items}
-        return [{"campaign_id": campaign_id, "ad_set_id": ad_set_id} for campaign_id, ad_set_id in parents]
+        return [{self._parent: parent} for parent in {getattr(item, self._parent, None) for item in items}]
 
     def broken(
         self, state: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], names: Iterable[str]
@@ -85,7 +102,7 @@ class PlannedProducts:
         if self._products is None:
             return None
         self._changed.update(names)
-        if not self.matters:
+        if not self._matter:
             return None
         product = self._products.product(self._kind, state)
         for body in steps:
@@ -99,10 +116,13 @@ class PlannedProducts:
             return []
         if self._products.problem:
             return [self._products.problem]
-        if not self._changed:
-            return []
-        named = re.compile(rf"(?<![\w.])(?:{'|'.join(map(_names, sorted(self._changed)))})s?(?!\.?\w)", re.IGNORECASE)
-        return remarks_of([one for one in self._products.sentences(self._kind, "update") if named.search(one)])
+        return remarks_of(_naming(self._changed, self._products.sentences(self._kind, "update")))
+
+
+def _naming(fields: Collection[str], sentences: Iterable[str]) -> list[str]:
+    """The sentences that name some of the fields."""
+    named = re.compile(rf"(?<![\w.])(?:{'|'.join(map(_names, sorted(fields)))})s?(?!\.?\w)", re.IGNORECASE)
+    return [one for one in sentences if fields and named.search(one)]
 
 
 def _names(field: str) -> str:

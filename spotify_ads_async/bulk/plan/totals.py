@@ -6,15 +6,15 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, TypedDict, cast
+from typing import Any, TypedDict
 
 import msgspec
 
-from spotify_ads_async.bulk.plan.money import MICROS, days_left, most_of
+from spotify_ads_async.bulk.plan.money import days_left, most_of, type_and_amount
 from spotify_ads_async.bulk.records import Decision, PlannedChange
 from spotify_ads_async.money import format_micros
 
-__all__ = ["PlanTotals", "is_off", "type_and_amount"]
+__all__ = ["PlanTotals", "is_off"]
 
 _ARCHIVED = "ARCHIVED"
 _TIMES = frozenset({"start_time", "end_time"})
@@ -144,44 +144,34 @@ class PlanTotals(msgspec.Struct, kw_only=True):
 
     def _add_budget(self, before: Mapping[str, Any], after: Mapping[str, Any], state: Mapping[str, Any]) -> None:
         """Count the budget of an ad set, and what it may spend until its flight ends."""
-        state = {**state, **before}
-        changed = {**state, **after}
-        days = days_after = days_left(state, self.now)
+        earlier = {**state, **before}
+        later = {**earlier, **after}
+        days = days_after = days_left(earlier, self.now)
         if not _TIMES.isdisjoint(after):
-            days_after = days_left(changed, self.now)
-        budget, budget_after = state.get("budget"), changed.get("budget")
-        (old_type, old), (new_type, new) = type_and_amount(budget), type_and_amount(budget_after)
+            days_after = days_left(later, self.now)
+        old_type, old = type_and_amount(earlier.get("budget"))
+        new_type, new = type_and_amount(later.get("budget"))
         if "budget" in after:
             if old is not None:
                 self.budget_before[str(old_type)] += old
             if new is not None:
                 self.budget_after[str(new_type)] += new
-        begins = not _SWITCHES.isdisjoint(after) and is_off(state) and not is_off(changed)
-        counts_whole = old_type != new_type or begins or _is_prolonged(budget_after, days, days_after)
+        most_before, most_after = most_of(old_type, old, days), most_of(new_type, new, days_after)
+        begins = not _SWITCHES.isdisjoint(after) and is_off(earlier) and not is_off(later)
+        # A flight that is prolonged spends more of the same budget; nothing bounds what has no end.
+        prolonged = days != days_after and _bound(most_after) > _bound(most_of(new_type, new, days))
+        counts_whole = old_type != new_type or begins or prolonged
         self.budget_growth += max(0, (new or 0) - (0 if counts_whole else old or 0))
         if _FLIGHT.isdisjoint(after):
             return
-        most_before, most_after = most_of(budget, days), most_of(budget_after, days_after)
         self.most_before += most_before or 0
         self.most_after += most_after or 0
         self.unbounded_before += most_before is None
         self.unbounded_after += most_after is None
 
 
-def _is_prolonged(budget: object, days: int | None, days_after: int | None) -> bool:
-    """Whether more of the same budget is spent until the flight's end; nothing bounds what has no end."""
-    if days == days_after:
-        return False
-    old, new = (math.inf if (most := most_of(budget, one)) is None else most for one in (days, days_after))
-    return new > old
-
-
-def type_and_amount(budget: object) -> tuple[object, int | None]:
-    """The type of a budget and its amount in micros, None where there is none."""
-    if not isinstance(budget, dict):
-        return None, None
-    held = cast("dict[str, Any]", budget)
-    return held.get("type"), amount if isinstance(amount := held.get(MICROS), int) else None
+def _bound(most: int | None) -> float:
+    return math.inf if most is None else most
 
 
 def is_off(values: Mapping[str, object]) -> bool:

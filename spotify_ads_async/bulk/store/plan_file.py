@@ -62,6 +62,11 @@ class PlanFile(OpenFile, RunningRows):
         self.drafts = DraftTables(connection)
         """What is staged as drafts."""
 
+    def close(self) -> None:
+        """Unlock and close."""
+        self.planning.close()
+        super().close()
+
     @classmethod
     def create(cls, path: Path, header: Header) -> Self:
         """Make a new plan.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from tempfile import SpooledTemporaryFile
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from spotify_ads_async.bulk.plan.columns import Cell
 from spotify_ads_async.bulk.plan.effects import Conflict, Effect, Refusal
 from spotify_ads_async.bulk.plan.problems import Problem
 from spotify_ads_async.bulk.plan.sources import Change, Doubt
-from spotify_ads_async.bulk.records import Decision
+from spotify_ads_async.bulk.records import Decision, PlanDamaged
 from spotify_ads_async.bulk.store.rows import changed_since, checksum
 from spotify_ads_async.bulk.store.schema import encode
 
@@ -25,7 +26,8 @@ _ROW = (
 _STEP = "INSERT INTO step (row, position, body, state) VALUES (?, ?, ?, 'waiting')"
 
 
-_BATCH = 1000
+_IN_MEMORY = 1 << 24
+"""Bytes; what is more goes to a temporary file."""
 
 
 class ReadRow(msgspec.Struct, frozen=True, array_like=True):
@@ -91,8 +93,14 @@ class PlanningRows:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._count = 0
+        # Rows that are not decided yet: lines of JSON, and where each begins.
+        self._rows = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed with the plan
+        self._end = 0
         self._waiting: dict[str, int] = {}
-        self._read: list[tuple[int, bytes]] = []
+
+    def close(self) -> None:
+        """Let go of the rows that were laid by."""
+        self._rows.close()
 
     def number(self, change: Change) -> ReadRow:
         """A row with its place in the plan."""
@@ -106,32 +114,26 @@ class PlanningRows:
         """
         if change.entity_id in self._waiting:
             return self._duplicate(change)
-        row = self.number(change)
-        self._waiting[row.entity_id] = row.number
-        self._lay_by(row)
+        self._lay_by(self.number(change))
         return None
 
     def _lay_by(self, row: ReadRow) -> None:
-        """Keep a row outside of memory, in a table that goes away with the connection."""
-        self._read.append((row.number, _row_encoder.encode(row)))
-        if len(self._read) >= _BATCH:
-            self._flush()
+        """Keep a row until it is decided, outside of memory where there are many."""
+        self._waiting[row.entity_id] = self._end
+        try:
+            self._end += self._rows.write(_row_encoder.encode(row) + b"\n")
+        except OSError as problem:
+            said = f"what was read finds no place in the folder for temporary files ({problem.strerror})"
+            raise PlanDamaged(f"{said}: make room there, or set TMPDIR to another one") from None
 
-    def _flush(self) -> None:
-        self._connection.execute("CREATE TEMP TABLE IF NOT EXISTS waiting (number INTEGER PRIMARY KEY, row BLOB)")
-        self._connection.executemany("INSERT OR REPLACE INTO waiting VALUES (?, ?)", self._read)
-        self._read.clear()
-
-    def _laid_by(self, numbers: Sequence[int]) -> Iterator[ReadRow]:
-        self._flush()
-        found = self._connection.execute(
-            "SELECT row FROM waiting WHERE number IN (SELECT value FROM json_each(?)) ORDER BY number",
-            (encode(numbers),),
-        )
-        return (_row_decoder.decode(row) for (row,) in found)
+    def _laid_by(self, place: int) -> ReadRow:
+        self._rows.seek(place)
+        row = _row_decoder.decode(self._rows.readline())
+        self._rows.seek(self._end)
+        return row
 
     def _duplicate(self, change: Change) -> Problem | Repeated:
-        (row,) = self._laid_by([self._waiting[change.entity_id]])
+        row = self._laid_by(self._waiting[change.entity_id])
         line, earlier = row.line, row.change
         differing = next(
             (name for name, value in change.values.items() if name in earlier and earlier[name] != value), ""
@@ -152,9 +154,8 @@ class PlanningRows:
 
     def add_base(self, entity_id: str, values: Mapping[str, Cell]) -> None:
         """Keep what an earlier export said of an entity, if it is in the plan."""
-        if number := self._waiting.get(entity_id):
-            (row,) = self._laid_by([number])
-            self._lay_by(msgspec.structs.replace(row, base=dict(values)))
+        if (place := self._waiting.get(entity_id)) is not None:
+            self._lay_by(msgspec.structs.replace(self._laid_by(place), base=dict(values)))
 
     def unread_ids(self) -> list[str]:
         """The ids of the rows whose present state is not known yet."""
@@ -162,8 +163,8 @@ class PlanningRows:
 
     def take(self, entity_ids: Iterable[str]) -> Iterator[ReadRow]:
         """The rows of some entities, which are to be decided now."""
-        numbers = [number for entity_id in entity_ids if (number := self._waiting.pop(entity_id, 0))]
-        return self._laid_by(numbers)
+        places = [self._waiting.pop(entity_id, None) for entity_id in entity_ids]
+        return (self._laid_by(place) for place in sorted(place for place in places if place is not None))
 
     def decide(self, decided: Iterable[Decided]) -> None:
         """Write down rows and what they come down to."""

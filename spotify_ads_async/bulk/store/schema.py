@@ -75,7 +75,6 @@ CREATE TABLE step (
 """
 
 _INDICES = """
-CREATE UNIQUE INDEX row_by_entity ON row (entity_id) WHERE decision <> 'refused';
 CREATE INDEX step_by_state ON step (state, row, position);
 """
 

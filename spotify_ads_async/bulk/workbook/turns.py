@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Generator, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,8 @@ from spotify_ads_async.locks import close_locked, open_locked
 __all__ = ["turn"]
 
 _ENDED = b"ended"
+_REMEMBERED_SECONDS = 86_400
+"""How long a run that ended tells others of it; names that were read more than a minute ago are read again anyway."""
 
 
 @contextlib.contextmanager
@@ -37,6 +40,7 @@ def turn(header: WorkbookHeader, items: Iterable[NewItem], plan: Path) -> Genera
     try:
         path = _folder() / f"new-{key[:32]}.lock"
         file = open_locked(path)
+        _sweep(path.parent)
         holder = path.read_text(encoding="utf-8") if file is None else ""
     except OSError:  # nowhere to keep it: then names are looked at, and nothing more
         yield True
@@ -55,6 +59,23 @@ def turn(header: WorkbookHeader, items: Iterable[NewItem], plan: Path) -> Genera
     finally:
         _write(file, _ENDED)
         close_locked(file)
+
+
+def _sweep(folder: Path) -> None:
+    """Take away what runs of former days left, unless one of them is still under way."""
+    for path in folder.glob("new-*.lock"):
+        with contextlib.suppress(OSError):  # others sweep as well
+            if _is_old(path.stat()) and (file := open_locked(path)) is not None:
+                try:
+                    # Who held it a moment ago has written to it, or it is gone and this is a new one.
+                    if _is_old(found := os.fstat(file)) or not found.st_size:
+                        path.unlink()
+                finally:
+                    close_locked(file)
+
+
+def _is_old(found: os.stat_result) -> bool:
+    return time.time() - found.st_mtime > _REMEMBERED_SECONDS
 
 
 def _write(file: int, text: bytes) -> None:

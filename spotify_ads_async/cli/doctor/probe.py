@@ -58,6 +58,8 @@ async def probe_api(ad_account: str, *, yes: bool) -> int:
         f"written to {file}: bulk changes go by it; please send it with a bug report, for the next release to learn"
         " from"
     )
+    if not deleted:
+        say("failed: the draft may be left: `spotify-ads drafts list` shows it, `spotify-ads drafts delete` deletes it")
     return DONE if deleted else FAILED
 
 
