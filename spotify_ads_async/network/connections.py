@@ -125,6 +125,7 @@ class _Connector(aiohttp.TCPConnector):
         # No limit: whoever wants one counts the requests, so that waiting for a connection is no part of an attempt's
         # time.
         super().__init__(limit=0, ssl=True if tls is None else tls, socket_factory=socket_factory)  # pyright: ignore[reportUnknownMemberType] - aiohttp
+        self._factory = partial(_Protocol, loop=self._loop)
         self.options = options
         self._clocks_apart = math.inf
 
@@ -183,6 +184,18 @@ class _Connector(aiohttp.TCPConnector):
             with contextlib.suppress(KeyError):
                 return await super()._resolve_host(host, port, traces)
         raise OSError(f"the address of {host} was forgotten {_MOST_LOOKUPS} times while it was looked up")
+
+
+class _Protocol(ResponseHandler):
+    """Takes it for silence, too, that the other side takes nothing: to aiohttp, that begins once all of a body left."""
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.start_timeout()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._drop_timeout()
 
 
 class _Request(aiohttp.ClientRequest):
@@ -329,7 +342,7 @@ class Connections:
         if pool.loop.is_running():
             self._pool = None
             with contextlib.suppress(LoopAway):
-                await on_loop(pool.loop, partial(_closed, pool.lifetime))
+                await on_loop(pool.loop, pool.lifetime.aclose)
         else:
             self._drop()
 
@@ -383,7 +396,3 @@ async def _until_closed(http: aiohttp.ClientSession) -> AsyncGenerator[None]:
         yield
     finally:
         await http.close()
-
-
-async def _closed(lifetime: AsyncGenerator[None]) -> None:
-    await lifetime.aclose()

@@ -229,8 +229,9 @@ async def test_a_reset_amid_a_large_request_took_no_effect() -> None:
     assert [len(request.body) > calls.MORE_THAN_SOCKETS_HOLD for request in server.received] == [True]
 
 
+@pytest.mark.parametrize("timeout", [0.3, None])
 @on_a_patient_clock
-async def test_a_large_request_that_nobody_reads_took_no_effect() -> None:
+async def test_a_large_request_that_nobody_reads_took_no_effect(timeout: float | None) -> None:  # noqa: ASYNC109 - a parameter of the test
     over = asyncio.Event()
 
     async def read_little(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -239,9 +240,11 @@ async def test_a_large_request_that_nobody_reads_took_no_effect() -> None:
 
     async with await asyncio.start_server(read_little, "127.0.0.1", 0) as server:
         address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/ads/v3"
-        async with calls.client(address, timeout=0.3, policy=calls.ONCE) as ads:
+        options = TransportOptions(read_timeout=0.3)
+        async with calls.client(address, timeout=timeout, transport=options, policy=calls.ONCE) as ads:
             with pytest.raises(ConnectionFailed) as caught:
-                await calls.LARGE_UPLOAD.by(ads)
+                async with asyncio.timeout(9.0):
+                    await calls.LARGE_UPLOAD.by(ads)
         over.set()
     assert not caught.value.may_have_taken_effect
 

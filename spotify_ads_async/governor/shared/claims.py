@@ -38,8 +38,7 @@ class Claims:
         self.store, self.exchanges = store, 0
         self._conversation = Conversation(adaptive, limits)
         self._scheduler, self._on_failure, self._now = adaptive.scheduler, on_failure, adaptive.scheduler.clock
-        self._wake = asyncio.Event()
-        self._closing = False
+        self._wake, self._closing = asyncio.Event(), False
         self._forked()
         self._scheduler.on_starved, self._scheduler.on_fork = self._starved, self._forked
         self._scheduler.on_refusal = self._refused

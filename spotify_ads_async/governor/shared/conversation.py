@@ -28,8 +28,7 @@ logger = logging.getLogger("spotify_ads_async")
 _POLL_SECONDS, _POLL_SHARE = 0.2, 0.1
 _TRIPS_AHEAD = 1.5
 _MOST_FLOWS_IN_A_MESSAGE = 64
-_PAUSE_MARGIN_SECONDS = 0.05
-_DRIFT, _JUMP_SECONDS = 0.0005, 0.05  # so far clocks run apart; beyond that somebody set one of them
+_DRIFT, _MARGIN_SECONDS = 0.0005, 0.05  # so far clocks run apart; beyond that somebody set one of them
 _NO_EPOCH = "?"  # of a set that cannot be trusted: whoever says it makes the store close the window
 
 
@@ -65,8 +64,8 @@ class Conversation:
         self.news: set[Window] = set()
         self._doubts: list[PendingRequest] = []
         self._owner, self._label = uuid.uuid4().hex[:12], f"{socket.gethostname()}:{os.getpid()}"
-        self._trip = 0.0
-        self._store_ahead, self._last_at = math.inf, -math.inf  # of our clock at most, when it was last heard of
+        # How long an exchange takes; how far the store's clock is ahead at most; when the store was last heard of.
+        self._trip, self._store_ahead, self._last_at = 0.0, math.inf, -math.inf
 
     def ask_soon(self) -> None:
         """What is known of when tokens come holds no longer."""
@@ -197,8 +196,7 @@ class Conversation:
     def take_in(self, said: Message, reply: Reply, store: str) -> None:
         """What the store answered: news of its windows, and grants."""
         now = self.now()
-        took = now - said.asked_at
-        self._trip = took if self._trip == 0.0 else self._trip + (took - self._trip) * 0.2
+        self._trip += (now - said.asked_at - self._trip) * (0.2 if self._trip else 1.0)
         if self._clock_jumped(reply.time / 1e6, said.asked_at, now):
             logger.warning("the clock of %s was set forward: nothing leaves until what was spent before is over", store)
             self.unanswered(said)
@@ -227,7 +225,7 @@ class Conversation:
     def _clock_jumped(self, store_time: float, asked_at: float, now: float) -> bool:
         """Whether the store's clock is further ahead of ours than any reply before allowed: it was set."""
         known = self._store_ahead + max(0.0, now - self._last_at) * _DRIFT
-        jumped = store_time - now > known + _JUMP_SECONDS
+        jumped = store_time - now > known + _MARGIN_SECONDS
         at_most = store_time - asked_at
         self._store_ahead, self._last_at = at_most if jumped else min(at_most, known), now
         return jumped
@@ -237,13 +235,13 @@ class Conversation:
         known, window.outlook, said.heard_at = window.outlook, said, now
         until = -math.inf if said.pause is None else now + said.pause.left / 1e6
         shorter = window.paused_until - max(now, until)
-        if shorter > _JUMP_SECONDS + window.pause_length * _DRIFT and window not in self.news:
+        if shorter > _MARGIN_SECONDS + window.pause_length * _DRIFT and window not in self.news:
             if said.epoch == known.epoch:  # a hand ended the pause there
                 window.lift()
                 self.ask_soon()
             else:  # the set is a new one, and does not know
                 self.news.add(window)
-        if said.pause is not None and until > window.paused_until + _PAUSE_MARGIN_SECONDS:
+        if said.pause is not None and until > window.paused_until + _MARGIN_SECONDS:
             window.pause(until, now, said.pause.cause, asked_until=now + said.pause.asked / 1e6)
             self._scheduler.drop_hopeless(window, now)
         if said.smooth:
