@@ -129,6 +129,10 @@ async def test_a_wait_that_would_be_too_long_is_refused_at_once(loop: VirtualTim
     assert loop.time() == 4.0
     assert refused.value.predicted_wait == pytest.approx(6.0, abs=0.01)
     assert refused.value.limit == "ip"
+    assert refused.value.message == (
+        "leave to send would take about 6.0 s, longer than max_wait allows (5.9 s); the limit ip binds (10 in 10 s): "
+        "wait longer, or send less"
+    )
     await send(governor, max_wait=6.1)
     assert loop.time() == pytest.approx(10.0, abs=0.01)
 
@@ -198,7 +202,7 @@ async def test_max_wait_is_never_overrun(loop: VirtualTimeLoop) -> None:
     for admission in held:
         await admission.__aenter__()
     # As far as anybody can tell the answers come now and their tokens 10 s later; but they do not come.
-    with pytest.raises(QuotaTimeout):
+    with pytest.raises(QuotaTimeout, match=r"^no leave to send came within max_wait \(11 s\); the limit ip binds"):
         await send(governor, max_wait=11.0)
     assert loop.time() == pytest.approx(11.0)
     for admission in held:
@@ -293,6 +297,52 @@ async def test_a_pause_is_for_everybody_and_is_left_spread_out(loop: VirtualTime
     assert min(left) >= 3.0
     assert max(left) <= 3.5
     assert all(sum(at <= moment < at + 0.1 for moment in left) <= 6 for at in left)
+
+
+@pytest.mark.parametrize(
+    ("reporting", "waiting", "predicted"),
+    [
+        (Limit("reporting", requests=3, window=30.0), 4, 0.5),  # none of them can leave before
+        (Limit("reporting", requests=3, window=11.9), 4, 1.5),  # one can, when its token of reporting is back
+        (Limit("reporting", requests=1, window=2.0), 9, 2.5),  # two can, one after the other
+    ],
+)
+def test_how_many_go_before_depends_on_what_else_they_wait_for(
+    reporting: Limit, waiting: int, predicted: float
+) -> None:
+    """Tokens of ip are back from half a second on, one each second."""
+
+    async def program(loop: VirtualTimeLoop) -> None:
+        governor = Governor([*IP, reporting], clock=loop.time, pace="burst", clock_resolution=0.0)
+        for number in range(10):
+            await send(governor, ("ip", "reporting") if number < reporting.requests else ("ip",))
+            await asyncio.sleep(1.0 if number < 9 else 0.5)
+        reports = [asyncio.create_task(send(governor, ("ip", "reporting"))) for _ in range(waiting)]
+        await asyncio.sleep(0)
+        with pytest.raises(QuotaTimeout) as refused:
+            await send(governor, max_wait=0.0)
+        assert refused.value.predicted_wait == pytest.approx(predicted, abs=0.05)
+        await asyncio.gather(*reports)
+
+    run_virtually(program)
+
+
+@virtual
+async def test_a_pause_that_nobody_waits_for_says_how_long_it_is_and_how_it_ends(loop: VirtualTimeLoop) -> None:
+    governor = Governor(
+        [Limit("client_id", requests=10, window=10.0)], clock=loop.time, client_id="an-app", longest_pause=100.0
+    )
+    await asyncio.sleep(1.0)
+    async with governor.admit({"client_id"}) as admission:
+        admission.answered(status=429, headers={"Retry-After": "500"})
+    await asyncio.sleep(1.0)
+    with pytest.raises(RateLimited) as refused:
+        await send(governor, ("client_id",))
+    assert refused.value.retry_after == pytest.approx(499.0)
+    assert refused.value.message == (
+        "the server asked for a pause of 499 s on client_id (an-app), longer than the governor waits: nothing was "
+        "sent. It asks the server again in 99 s; Governor.lift() or `spotify-ads quota lift` ends the pause by hand"
+    )
 
 
 @virtual

@@ -39,6 +39,7 @@ _LATER = (
 # Stands where the program would: hands over what a process is given, passes Ctrl-C on, and ends as the command does.
 _PROGRAM = """#!{python} -IS
 import marshal, os, signal, socket, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # until there is somebody to pass it on to
 with socket.socket(socket.AF_UNIX) as command:
     command.connect({address!r})
     given = marshal.dumps((sys.argv, dict(os.environ), os.getcwd()))
@@ -46,6 +47,7 @@ with socket.socket(socket.AF_UNIX) as command:
     command.sendall(given)
     process = int.from_bytes(command.recv(4), "big")
     signal.signal(signal.SIGINT, lambda *_: os.kill(process, signal.SIGINT))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     sys.exit(command.recv(1)[0])
 """
 
