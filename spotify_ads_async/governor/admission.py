@@ -28,7 +28,7 @@ class Admission:
     what an answer that is no success asks to wait, in seconds.
     """
 
-    __slots__ = "_adaptive _departed_at _departure _flow _grant _max_wait _open _priority retry_after".split()  # noqa: SIM905
+    __slots__ = "_adaptive _departure _flow _grant _max_wait _open _priority retry_after".split()  # noqa: SIM905
     retry_after: float | None
 
     def __init__(self, adaptive: AdaptiveLimits, flow: Flow, priority: Priority, max_wait: float | None) -> None:
@@ -48,7 +48,7 @@ class Admission:
         if not may_take(flow.windows, now, interactive):
             return False
         take(flow.windows, now, interactive)
-        self._open, self._grant, self._departed_at = True, None, now
+        self._open, self._grant = True, None
         self._departure = scheduler.departures = scheduler.departures + 1
         return True
 
@@ -56,7 +56,7 @@ class Admission:
         """Return when the request may leave, with its tokens taken; raises what entering the block does."""
         scheduler = self._adaptive.scheduler
         self._grant = await scheduler.admit(self._flow, self._priority, self._max_wait)
-        self._open, self._departed_at = True, scheduler.clock()
+        self._open = True
         self._departure = scheduler.departures = scheduler.departures + 1
         if self._grant is not None:
             before_leaving.set(self._renew)
@@ -115,7 +115,7 @@ class Admission:
         if self._ends():
             scheduler = self._adaptive.scheduler
             now = scheduler.clock()
-            self._flow.settle(self._grant, scheduler.given_up(self._departed_at, now))
+            self._flow.settle(self._grant, scheduler.given_up(now))
             self._wake_next(now)
 
     def _wake_next(self, now: float) -> None:

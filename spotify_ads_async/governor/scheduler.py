@@ -78,11 +78,10 @@ class Scheduler:
             self._disarm()
             self._wakes_at, self._timer = at, self.loop.call_later(at - now, self._ring)
 
-    def given_up(self, departed_at: float, now: float) -> float:
-        """By when the server has counted a request that nobody waits for any more: it may still be on its way."""
-        counted_by = max(now, departed_at + self.counted_within)
-        self.late_until = max(self.late_until, counted_by)
-        return counted_by
+    def given_up(self, now: float) -> float:
+        """By when the server has counted a request that nobody waits for any more: it may have left just now."""
+        self.late_until = now + self.counted_within
+        return self.late_until
 
     def drop_hopeless(self, window: Window, now: float) -> None:
         """A pause came: refuse at once those who will not get through it in time."""
@@ -123,7 +122,7 @@ class Scheduler:
         self._belong_to(None)
         self.forked_at_departure = self.departures
         now = self.clock()
-        counted_by = self.given_up(now, now)
+        counted_by = self.given_up(now)
         for window in self.windows.values():
             for _ in range(window.in_flight):
                 window.settle(counted_by)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import anyio
-import anyio.to_thread
 import msgspec
 
 from spotify_ads_async.core.session import Session
@@ -169,10 +168,10 @@ class Copier:
                 key=str(uuid.uuid4()),
                 digest=copy.plan.digest(),
             )
-            await anyio.to_thread.run_sync(kept.write, event)
+            await kept.keep(event)
 
         async def begun(draft_id: str) -> None:
-            await anyio.to_thread.run_sync(kept.write, msgspec.structs.replace(event, draft_id=draft_id))
+            await kept.keep(msgspec.structs.replace(event, draft_id=draft_id))
 
         try:
             draft_id = await copy.make(maker, key=event.key, begun=begun)
@@ -180,11 +179,11 @@ class Copier:
             if maker.took_back:  # the server remembers what it made under the key, and that is gone
                 anew = msgspec.structs.replace(event, key=str(uuid.uuid4()))
                 with anyio.CancelScope(shield=True):
-                    await anyio.to_thread.run_sync(kept.write, anew)
+                    await kept.keep(anew)
             raise
         whole = msgspec.structs.replace(event, draft_id=draft_id, ids=maker.ids, whole=True, found=maker.differences)
         # Before it is published: what may be live is never made twice.
-        await anyio.to_thread.run_sync(kept.write, whole)
+        await kept.keep(whole)
         return await self._recorded(copy, whole, kept, ending(draft_id))
 
     async def _delete_half_made(self, copy: Copy, draft_id: str) -> None:
@@ -207,9 +206,9 @@ class Copier:
         made = await self._finished(copy, whole.draft_id, whole.ids, ending)
         if made.published:
             live = msgspec.structs.replace(whole, published=True, differs=bool(made.differences))
-            await anyio.to_thread.run_sync(kept.write, live)
+            await kept.keep(live)
         elif not made.errors and not made.differences:
-            await anyio.to_thread.run_sync(kept.write, msgspec.structs.replace(whole, valid=True))
+            await kept.keep(msgspec.structs.replace(whole, valid=True))
         return made
 
     async def _check_earlier(self, copy: Copy, event: Event, kept: Receipt) -> DraftTree | None:

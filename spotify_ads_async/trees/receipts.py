@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from spotify_ads_async.errors import ConfigurationError, InvalidRequest
-from spotify_ads_async.locks import close_locked, open_locked
+from spotify_ads_async.locks import close_locked, open_locked, taken_off_loop
 from spotify_ads_async.trees.comparing import Difference
 
 __all__ = ["Event", "Receipt"]
@@ -136,8 +136,11 @@ class Receipt:
         """How far a campaign has come, None for not begun."""
         return self._events.get(original_id)
 
-    def write(self, event: Event) -> None:
-        """Keep a step: it is on the disk when this returns. Blocks."""
+    async def keep(self, event: Event) -> None:
+        """Keep a step: it is on the disk when this returns, also where the task is cancelled meanwhile."""
+        await taken_off_loop(lambda: self._write(event), lambda _: None)
+
+    def _write(self, event: Event) -> None:
         line = msgspec.json.encode(event) + b"\n"
         while line:
             line = line[os.write(self._file, line) :]

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any, Self, cast
 
-import anyio.to_thread
+import anyio
 import msgspec
 
 from spotify_ads_async.errors import ConfigurationError
@@ -157,7 +157,7 @@ class Journal:
         """Forget what an earlier run did."""
         self.state, self.resumed = State(), False
         if self._path is not None:
-            await anyio.to_thread.run_sync(self._restart)
+            await taken_off_loop(self._restart, lambda _: None)
 
     def _restart(self) -> None:
         os.ftruncate(self._file, 0)
@@ -167,7 +167,7 @@ class Journal:
         """Remember facts, durably once this returns."""
         self._absorb(facts)
         if self._path is not None:
-            await anyio.to_thread.run_sync(self._append, _line(facts))
+            await taken_off_loop(lambda: self._append(_line(facts)), lambda _: None)
 
     def _append(self, line: bytes) -> None:
         os.write(self._file, line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -15,6 +16,7 @@ import pytest
 
 from spotify_ads_async import bulk
 from spotify_ads_async.bulk.plan.effects import NOTHING
+from spotify_ads_async.bulk.plan.planner import new_plan
 from spotify_ads_async.bulk.plan.problems import Problem
 from spotify_ads_async.bulk.plan.sources import Change
 from spotify_ads_async.bulk.store.journal import Journal
@@ -41,6 +43,20 @@ def test_rows_too_many_for_memory_wait_in_a_temporary_file(tmp_path: Path, monke
         plan.planning.add_change(changes[0])
         with pytest.raises(bulk.PlanDamaged, match="set TMPDIR"):
             plan.planning.add_change(changes[1])
+
+
+async def test_a_cancelled_task_leaves_neither_a_plan_nor_a_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = bulk.PlanFile.create(tmp_path / "made.plan", HEADER)
+    monkeypatch.setattr(bulk.PlanFile, "create", lambda *_: loop.call_soon_threadsafe(task.cancel) and made)
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(new_plan(made.path, HEADER).__aenter__())
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert not made.path.exists()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        made.header  # noqa: B018 - it asks the file
 
 
 def test_the_header_comes_back(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from spotify_ads_async.bulk.store.plan_file import PlanFile
 from spotify_ads_async.bulk.store.planning_rows import Decided, ReadRow, Repeated
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.errors import InvalidAnswer
+from spotify_ads_async.locks import taken_off_loop
 from spotify_ads_async.operations import GET_AD_ACCOUNT
 from spotify_ads_async.pagination import ListCall
 from spotify_ads_async.types import Answer, source_of
@@ -96,16 +97,14 @@ async def currency_of(ads: AdsClient, ad_account_id: str) -> str:
 @contextlib.asynccontextmanager
 async def new_plan(path: Path, header: Header) -> AsyncGenerator[PlanFile]:
     """Make a plan file; it goes away again unless it becomes ready."""
-    plan = await anyio.to_thread.run_sync(PlanFile.create, path, header)
-    ready = False
+    plan = await taken_off_loop(lambda: PlanFile.create(path, header), PlanFile.discard)
     try:
         yield plan
         await anyio.to_thread.run_sync(plan.mark_ready)
-        ready = True
-    finally:
-        plan.close()
-        if not ready:
-            await anyio.Path(path).unlink(missing_ok=True)
+    except BaseException:
+        plan.discard()
+        raise
+    plan.close()
 
 
 async def plan_changes(

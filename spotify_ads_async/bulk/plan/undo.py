@@ -33,6 +33,7 @@ from spotify_ads_async.bulk.store.journal import Journal
 from spotify_ads_async.bulk.store.plan_file import PlanFile, now_text
 from spotify_ads_async.bulk.store.planning_rows import Decided, ReadRow
 from spotify_ads_async.client import AdsClient
+from spotify_ads_async.locks import taken_off_loop
 
 __all__ = ["plan_undo"]
 
@@ -54,7 +55,7 @@ async def plan_undo(
         FileExistsError: there is a file at ``path``.
         SpotifyAdsError: the present state cannot be read.
     """
-    with await anyio.to_thread.run_sync(PlanFile.open, done) as plan:
+    with await taken_off_loop(lambda: PlanFile.open(done), PlanFile.close) as plan:
         header = plan.header
         if not header.ready:
             raise WrongPlan("the plan is unfinished, so it has done nothing that could be undone")

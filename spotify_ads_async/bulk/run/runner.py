@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import Self
 
 import anyio
-import anyio.to_thread
 import msgspec
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
 
@@ -33,6 +32,7 @@ from spotify_ads_async.errors import (
     StoreUnavailable,
 )
 from spotify_ads_async.events import RowApplied
+from spotify_ads_async.locks import taken_off_loop
 
 __all__ = ["Run"]
 
@@ -74,7 +74,7 @@ class Run:
         """Where the run stands, changed in place."""
 
     async def __aenter__(self) -> Self:
-        self._plan = await anyio.to_thread.run_sync(PlanFile.open, self._path)
+        self._plan = await taken_off_loop(lambda: PlanFile.open(self._path), PlanFile.close)
         try:
             self._journal = Journal(self._plan)
             self._plan.survive_power_cuts(wanted=self._options.survives_power_cut)

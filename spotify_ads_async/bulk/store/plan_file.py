@@ -67,6 +67,11 @@ class PlanFile(OpenFile, RunningRows):
         self.planning.close()
         super().close()
 
+    def discard(self) -> None:
+        """Close and remove the file."""
+        self.close()
+        self.path.unlink(missing_ok=True)
+
     @classmethod
     def create(cls, path: Path, header: Header) -> Self:
         """Make a new plan.
@@ -85,8 +90,7 @@ class PlanFile(OpenFile, RunningRows):
         try:
             plan.write_header(header)
         except BaseException:
-            plan.close()
-            path.unlink(missing_ok=True)
+            plan.discard()
             raise
         return plan
 

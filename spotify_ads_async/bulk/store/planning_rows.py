@@ -20,9 +20,11 @@ from spotify_ads_async.bulk.store.schema import encode
 __all__ = ["Decided", "PlanningRows", "ReadRow", "Repeated"]
 
 _ROW = (
-    "INSERT INTO row (number, line, entity_id, change, base, decision, name, parent, unusual, reason, field, conflicts,"
-    " before, after, state, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO row (number, line, entity_id, change, decision, name, parent, unusual, before, after, state, checksum)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+_MORE = "UPDATE row SET base = ?, reason = ?, field = ?, conflicts = ? WHERE number = ?"
+"""What few rows have: binding it to each would cost more than this does."""
 _STEP = "INSERT INTO step (row, position, body, state) VALUES (?, ?, ?, 'waiting')"
 
 
@@ -169,12 +171,19 @@ class PlanningRows:
     def decide(self, decided: Iterable[Decided]) -> None:
         """Write down rows and what they come down to."""
         steps: list[tuple[int, int, str]] = []
-        self._connection.executemany(_ROW, (_stored(one, steps) for one in decided))
+        more: list[tuple[str | None, str, str, str | None, int]] = []
+        self._connection.executemany(_ROW, (_stored(one, steps, more) for one in decided))
+        self._connection.executemany(_MORE, more)
         self._connection.executemany(_STEP, steps)
 
 
-def _stored(one: Decided, steps: list[tuple[int, int, str]]) -> tuple[object, ...]:
-    """A row as the file holds it, by the columns of :data:`_ROW`; its requests are added to ``steps``."""
+def _stored(
+    one: Decided, steps: list[tuple[int, int, str]], more: list[tuple[str | None, str, str, str | None, int]]
+) -> tuple[object, ...]:
+    """A row as the file holds it, by the columns of :data:`_ROW`.
+
+    Its requests are added to ``steps``, and what it has of :data:`_MORE` to ``more``.
+    """
     row, effect = one.row, one.effect
     change, base = encode(row.change if one.change is None else one.change), encode(row.base) if row.base else None
     decision, reason, field, conflicts, before, after, check = one.decision, one.remark, "", None, None, None, None
@@ -188,8 +197,7 @@ def _stored(one: Decided, steps: list[tuple[int, int, str]]) -> tuple[object, ..
     if one.conflicts:
         reason, field = changed_since(one.conflicts), one.conflicts[0].field
         conflicts = encode(one.conflicts)
-    return (
-        *(row.number, row.line, row.entity_id, change, base, decision.value),
-        *(one.name, one.parent, one.unusual, reason, field, conflicts),
-        *(before, after, one.text, check),
-    )
+    if base or reason or field or conflicts:
+        more.append((base, reason, field, conflicts, row.number))
+    said = (row.number, row.line, row.entity_id, change, decision.value, one.name, one.parent, one.unusual)
+    return (*said, before, after, one.text, check)

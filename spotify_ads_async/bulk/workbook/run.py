@@ -27,6 +27,7 @@ from spotify_ads_async.bulk.workbook.undoing import remove
 from spotify_ads_async.bulk.workbook.work import Work
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.core.tasks import leave
+from spotify_ads_async.locks import taken_off_loop
 
 __all__ = ["WorkbookRun"]
 
@@ -61,7 +62,7 @@ class WorkbookRun:
         """Where the run stands, changed in place."""
 
     async def __aenter__(self) -> Self:
-        self._plan = await anyio.to_thread.run_sync(WorkbookPlan.open, self._path)
+        self._plan = await taken_off_loop(lambda: WorkbookPlan.open(self._path), WorkbookPlan.close)
         self._held.callback(self._plan.close)
         try:
             with schema.in_one_sentence(self._path):

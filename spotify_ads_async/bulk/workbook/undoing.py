@@ -23,6 +23,7 @@ from spotify_ads_async.bulk.workbook.store import WorkbookPlan, write_plan
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.core.tasks import some_at_once
 from spotify_ads_async.errors import AuthenticationError, RequestRejected, SpotifyAdsError
+from spotify_ads_async.locks import taken_off_loop
 
 __all__ = ["plan_workbook_undo", "remove"]
 
@@ -46,7 +47,7 @@ async def plan_workbook_undo(ads: AdsClient, done: Path, path: Path, *, force: b
         FileExistsError: there is a file at ``path``, or where a part of it would be.
         SpotifyAdsError: the present state cannot be read.
     """
-    with await anyio.to_thread.run_sync(WorkbookPlan.open, done) as plan:
+    with await taken_off_loop(lambda: WorkbookPlan.open(done), WorkbookPlan.close) as plan:
         header, parts = plan.header, plan.parts()
         if header.base_url != ads.base_url:
             raise WrongPlan(f"the plan was made for {header.base_url}, and calls would go to {ads.base_url}")
@@ -128,7 +129,7 @@ async def remove(
     Raises:
         SpotifyAdsError: a request failed.
     """
-    with await anyio.to_thread.run_sync(WorkbookPlan.open, path) as plan:
+    with await taken_off_loop(lambda: WorkbookPlan.open(path), WorkbookPlan.close) as plan:
         removal = _Removal(ads, Journal(plan), archive=archive, force=force, tell=tell)
         return await removal.run(plan.header.ad_account_id)
 
