@@ -21,6 +21,7 @@ from support.virtual_time import run_virtually
 
 from spotify_ads_async import QuotaTimeout, StoreUnavailable
 from spotify_ads_async.governor import PUBLISHED_LIMITS, Governor, Limit, Priority, StoreLost, StoreRegained
+from spotify_ads_async.governor.shared import lift_pauses
 from spotify_ads_async.governor.shared.claims import OnStoreFailure
 
 POLICIES = st.sampled_from(["fail", "pause"])
@@ -571,7 +572,7 @@ def test_a_governor_lifts_the_pauses_of_its_own_windows_for_every_process() -> N
         for through in made:
             async with through.admit({"client_id"}) as admission:
                 if through is not made[0]:
-                    admission.answered(status=429, headers={"Retry-After": "60"})
+                    admission.answered(status=429, headers={"Retry-After": "60" if through is made[1] else "3600"})
         waiting = asyncio.create_task(made[0].admit({"client_id"}).enter())
         await asyncio.sleep(5.0)
         assert not waiting.done()
@@ -581,6 +582,11 @@ def test_a_governor_lifts_the_pauses_of_its_own_windows_for_every_process() -> N
         assert loop.time() - began < 5.0
         paused = {view.key.rpartition("|")[2]: view.state.paused > view.now for view in server.look()}
         assert paused == {"ann": False, "ben": True}
+        await asyncio.sleep(60.0)  # nothing of his is out any more
+        assert len(await lift_pauses(VirtualStore(server, rng), server.look())) == 1
+        await asyncio.sleep(2.0)
+        async with made[2].admit({"client_id"}):
+            pass
         for through in made:
             await through.aclose()
 
