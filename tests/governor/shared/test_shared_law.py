@@ -396,8 +396,11 @@ def test_who_may_not_wait_is_told_by_the_store_not_by_what_it_last_said() -> Non
     async def scenario() -> None:
         fleet = Fleet(seed=15, processes=2)
         async with fleet.governor(0) as first, fleet.governor(1) as second:
-            await fleet.request(second, 1, max_wait=0.0)
-            await asyncio.gather(*(fleet.request(first, 0) for _ in range(49)))
+            async with asyncio.TaskGroup() as group:
+                for _ in range(10):  # some come while the store is being asked for others
+                    group.create_task(fleet.request(second, 1, max_wait=0.0))
+                    await asyncio.sleep(0.0005)
+            await asyncio.gather(*(fleet.request(first, 0) for _ in range(40)))
             with pytest.raises(QuotaTimeout) as refusal:
                 await fleet.request(second, 1, max_wait=0.0)
             assert 3.5 < refusal.value.predicted_wait < 6.0
