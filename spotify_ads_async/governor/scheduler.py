@@ -97,8 +97,9 @@ class Scheduler:
         """Refuse those whose wait, as it can now be foretold, is longer than they allow: who came last is first."""
         now, hopeless = self.clock(), list[PendingRequest]()
         for request in reversed(requests):
-            is_impatient = request.expires_at < math.inf and not request.future.done()
-            if is_impatient and now + predicted_wait(request, self.queue, now)[0] > request.expires_at:
+            patience = max(0.0, request.expires_at - now)  # that a store was asked meanwhile was no wait
+            is_limited = patience < math.inf and not request.future.done()
+            if is_limited and predicted_wait(request, self.queue, now)[0] > patience:
                 self.queue.leave(request)  # nobody who came before waits for it
                 hopeless.append(request)
         self._refuse_waits(hopeless)
@@ -234,7 +235,7 @@ class Scheduler:
             self.queue.join(request)
             predicted, window = predicted_wait(request, self.queue, now)
             self.listeners.emit(WaitRefused(limit=window.limit.name, predicted_wait=predicted))
-            self._refuse(request, wait_too_long(window, predicted, request.expires_at - request.arrived_at))
+            self._refuse(request, wait_too_long(window, predicted, max(0.0, request.expires_at - request.arrived_at)))
 
     def _refuse(self, request: PendingRequest, error: Exception) -> None:
         if not request.future.done():
