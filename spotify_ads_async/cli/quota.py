@@ -6,11 +6,11 @@ import bisect
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any, Literal, TypeAlias
-from urllib.parse import urlsplit
 
 import anyio
 import msgspec
 import typer
+from yarl import URL
 
 from spotify_ads_async.cli.connect import environment, signed_in
 from spotify_ads_async.cli.options import OutputForm
@@ -93,11 +93,9 @@ async def _with_store(
 async def _owner(settings: Settings) -> tuple[str, str] | None:
     """The API's origin and the client ID that commands spend the quota of, None where nobody is signed in."""
     try:
-        client_id = (await signed_in(settings)).client_id
-    except ConfigurationError:
+        return str(URL(settings.base_url).origin()), (await signed_in(settings)).client_id or "default"
+    except (ConfigurationError, ValueError):  # or an address that is none
         return None
-    parts = urlsplit(settings.base_url)
-    return f"{parts.scheme}://{parts.netloc}", client_id or "default"
 
 
 def _is_of(window: KeptWindow, owner: tuple[str, str]) -> bool:

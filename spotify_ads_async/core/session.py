@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Self, TypeVar, cast
-from urllib.parse import urlsplit
 
 import anyio
 import msgspec
@@ -101,14 +100,14 @@ class Session:
         listeners: Listeners,
     ) -> None:
         require_secure(base_url, transport.allow_http, what="the base URL")
-        parts = urlsplit(base_url)
         self.base_url = base_url.rstrip("/")
-        self._root = str(URL(self.base_url))  # with the host as DNS knows it
+        root = URL(self.base_url)  # with the host as DNS knows it
+        self._root = str(root)
         self.options = options
         self.listeners = listeners
         self._credentials = credentials
         self._accepted = credentials.accepted if isinstance(credentials, SupportsAccepted) else None
-        self._quota = governor.scope(origin=f"{parts.scheme}://{parts.netloc}", client_id=credentials.client_id)
+        self._quota = governor.scope(origin=str(root.origin()), client_id=credentials.client_id)
         self.policy = policy
         self._repeats = Repeats(policy, credentials)
         self._transport = Transport(transport, on_fork=functools.partial(_warn_of_fork, governor))

@@ -28,7 +28,7 @@ class Admission:
     what an answer that is no success asks to wait, in seconds.
     """
 
-    __slots__ = "_adaptive _departed_at _departure _flow _grant _max_wait _open _priority retry_after".split()  # noqa: SIM905
+    __slots__ = "_adaptive _departure _flow _grant _max_wait _open _priority retry_after".split()  # noqa: SIM905
     retry_after: float | None
 
     def __init__(self, adaptive: AdaptiveLimits, flow: Flow, priority: Priority, max_wait: float | None) -> None:
@@ -44,11 +44,13 @@ class Admission:
         # governor has none.
         if flow.grants is not None or scheduler.queue.length or scheduler.thread != get_ident():
             return False
+        if scheduler.loop is None or scheduler.loop.is_closed():
+            return False
         now, interactive = scheduler.clock(), self._priority is _INTERACTIVE
         if not may_take(flow.windows, now, interactive):
             return False
         take(flow.windows, now, interactive)
-        self._open, self._grant, self._departed_at = True, None, now
+        self._open, self._grant = True, None
         self._departure = scheduler.departures = scheduler.departures + 1
         return True
 
@@ -56,7 +58,7 @@ class Admission:
         """Return when the request may leave, with its tokens taken; raises what entering the block does."""
         scheduler = self._adaptive.scheduler
         self._grant = await scheduler.admit(self._flow, self._priority, self._max_wait)
-        self._open, self._departed_at = True, scheduler.clock()
+        self._open = True
         self._departure = scheduler.departures = scheduler.departures + 1
         if self._grant is not None:
             before_leaving.set(self._renew)
@@ -115,7 +117,7 @@ class Admission:
         if self._ends():
             scheduler = self._adaptive.scheduler
             now = scheduler.clock()
-            self._flow.settle(self._grant, scheduler.given_up(self._departed_at, now))
+            self._flow.settle(self._grant, scheduler.given_up(now))
             self._wake_next(now)
 
     def _wake_next(self, now: float) -> None:

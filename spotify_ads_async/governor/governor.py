@@ -40,7 +40,7 @@ class Governor:
     """Lets requests leave so that the server never counts more than a window takes, whatever the network's latency.
 
     One thing is assumed: a request that was given up (a timeout, a cancellation, a lost connection) is counted within
-    ``counted_within`` seconds of its departure, or never. One governor may serve many clients; it belongs to one event
+    ``counted_within`` seconds after that, or never. One governor may serve many clients; it belongs to one event
     loop at a time. Other processes, forked ones too, share its windows through a store.
 
     Args:

@@ -28,7 +28,8 @@ class Scheduler:
     """Lets requests leave, at once or after a wait.
 
     Where a store keeps the windows, its side is told that a request has to wait (and answers why it need not), that the
-    process is a fork, and that the server refused something. Up to ``forked_at_departure``, requests are the parent's.
+    process is a fork, and that the server refused something. Up to ``forked_at_departure``, requests are the parent's,
+    or those of a closed loop.
     """
 
     def __init__(
@@ -78,11 +79,10 @@ class Scheduler:
             self._disarm()
             self._wakes_at, self._timer = at, self.loop.call_later(at - now, self._ring)
 
-    def given_up(self, departed_at: float, now: float) -> float:
-        """By when the server has counted a request that nobody waits for any more: it may still be on its way."""
-        counted_by = max(now, departed_at + self.counted_within)
-        self.late_until = max(self.late_until, counted_by)
-        return counted_by
+    def given_up(self, now: float) -> float:
+        """By when the server has counted a request that nobody waits for any more: it may have left just now."""
+        self.late_until = now + self.counted_within
+        return self.late_until
 
     def drop_hopeless(self, window: Window, now: float) -> None:
         """A pause came: refuse at once those who will not get through it in time."""
@@ -97,8 +97,9 @@ class Scheduler:
         """Refuse those whose wait, as it can now be foretold, is longer than they allow: who came last is first."""
         now, hopeless = self.clock(), list[PendingRequest]()
         for request in reversed(requests):
-            is_impatient = request.expires_at < math.inf and not request.future.done()
-            if is_impatient and now + predicted_wait(request, self.queue, now)[0] > request.expires_at:
+            patience = max(0.0, request.expires_at - now)  # that a store was asked meanwhile was no wait
+            is_limited = patience < math.inf and not request.future.done()
+            if is_limited and predicted_wait(request, self.queue, now)[0] > patience:
                 self.queue.leave(request)  # nobody who came before waits for it
                 hopeless.append(request)
         self._refuse_waits(hopeless)
@@ -121,9 +122,13 @@ class Scheduler:
         self._timer = None  # it is the parent's loop's
         self._taking_over = threading.Lock()  # another thread of the parent may have held it
         self._belong_to(None)
+        self._give_up_what_is_under_way()
+
+    def _give_up_what_is_under_way(self) -> None:
+        """Nobody is left here who could tell when it is over."""
         self.forked_at_departure = self.departures
         now = self.clock()
-        counted_by = self.given_up(now, now)
+        counted_by = self.given_up(now)
         for window in self.windows.values():
             for _ in range(window.in_flight):
                 window.settle(counted_by)
@@ -146,6 +151,9 @@ class Scheduler:
                     "make a governor for each loop, with a common store (store='sqlite:///quota.db') where they share "
                     "windows"
                 )
+            ended = self.loop is not None and self.loop.is_closed()
+            if ended and any(window.in_flight for window in self.windows.values()):
+                self._give_up_what_is_under_way()
             self._belong_to(loop)
 
     def _belong_to(self, loop: asyncio.AbstractEventLoop | None) -> None:
@@ -227,7 +235,7 @@ class Scheduler:
             self.queue.join(request)
             predicted, window = predicted_wait(request, self.queue, now)
             self.listeners.emit(WaitRefused(limit=window.limit.name, predicted_wait=predicted))
-            self._refuse(request, wait_too_long(window, predicted, request.expires_at - request.arrived_at))
+            self._refuse(request, wait_too_long(window, predicted, max(0.0, request.expires_at - request.arrived_at)))
 
     def _refuse(self, request: PendingRequest, error: Exception) -> None:
         if not request.future.done():

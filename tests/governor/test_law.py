@@ -60,12 +60,12 @@ class Request:
     def interval(self, now: float, strays: float) -> Interval | None:
         """When the server may have counted it.
 
-        A request given up may be on its way for ``strays`` seconds from its departure.
+        A request given up may be on its way for ``strays`` seconds from then on.
         """
         if self.departed is None:
             return None
         over = now if self.over is None else self.over
-        return self.departed, max(over, self.departed + strays) if self.given_up else over
+        return self.departed, over + strays if self.given_up else over
 
 
 def coarse(loop: VirtualTimeLoop, resolution: float) -> Callable[[], float]:

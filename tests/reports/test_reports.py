@@ -378,6 +378,22 @@ async def test_what_totals_and_insights_repeat_comes_once_and_hidden_parts_are_c
             assert len(await found.collect()) == 3 * len(some)
 
 
+async def test_a_day_that_lies_in_two_windows_of_totals_comes_once() -> None:
+    first = today() - 99 * ONE_DAY
+    amid = (first + 89 * ONE_DAY).replace(hour=7).isoformat()
+    told = answer(200, {"rows": [{"start_time": amid, "stats": [{"field_type": "IMPRESSIONS", "field_value": 7}]}]})
+    async with RawServer(script=[told, told]) as server, client(server.base_url) as ads:
+        wish = ads.ad_account(ACCOUNT).reports.totals(
+            entity_type=AD_SET,
+            entity_ids=[ONE],
+            granularity=DAY,
+            fields=[IMPRESSIONS],
+            report_start=first,
+            report_end=today(),
+        )
+        assert [row.impressions for row in await wish.collect()] == [7]
+
+
 def row_of(identifier: str, time: datetime, **facts: object) -> dict[str, object]:
     stats = [{"field_type": "CLICKS", "field_value": 70}]
     row = {"entity_type": "CAMPAIGN", "entity_id": identifier, "start_time": time.isoformat(), "stats": stats}

@@ -373,6 +373,15 @@ async def test_cancelled_calls_give_everything_back() -> None:
         await calls.READ.by(ads)
 
 
+async def test_a_server_has_one_window_however_its_address_is_spelled() -> None:
+    governor = Governor([Limit("ip", requests=5, window=10.0)])
+    async with RawServer(otherwise=answer(200, {"id": calls.THING})) as server:
+        for host in ("localhost", "LocalHost"):
+            async with client(server.base_url.replace("127.0.0.1", host), governor=governor) as ads:
+                await calls.READ.by(ads)
+    assert [window.available for window in governor.snapshot().windows] == [3]
+
+
 async def test_a_closed_client_says_so() -> None:
     async with RawServer(otherwise=answer(200, calls.READ.answer)) as server:
         async with client(server.base_url) as ads:
