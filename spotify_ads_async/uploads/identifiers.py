@@ -63,7 +63,7 @@ Controls, and what stands for an unreadable byte.
 _AROUND = " \t\"'<>`\u2018\u2019\u201c\u201d\u00ab\u00bb"
 """What people and programs put around an address."""
 _BETWEEN = re.compile(r"[;,\t\r\n]")
-"""What stands between several identifiers of one cell, or behind one of a line. None of them holds any of these."""
+"""What stands between several identifiers of one cell. None of them holds any of these."""
 _SEPARATORS = (",", ";", "\t")
 _CHUNK = 1024 * 1024
 _SHOWN = 10
@@ -289,7 +289,7 @@ def _records(lines: Iterator[str], columns: Sequence[str] | None) -> Iterator[tu
         # None is without a column that is missing: the header in which most of them are says which.
         _chosen(min((_header(first, one) for one in separators), key=lambda header: _missing(header, columns)), columns)
     for number, line in enumerate(chain([first], lines), start=begun):
-        pieces = [piece for piece in _BETWEEN.split(line) if piece.strip()]
+        pieces = _BETWEEN.split(line.strip("\r\n "))
         yield number, pieces, [], len(pieces) > 1
 
 
