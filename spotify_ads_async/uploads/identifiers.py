@@ -270,8 +270,8 @@ def _holds_one(text: str) -> bool:
 def _records(lines: Iterator[str], columns: Sequence[str] | None) -> Iterator[tuple[int, list[str], list[str], bool]]:
     """Each line, or each record below a header: its number, what should be identifiers, and its other cells.
 
-    Last whether it is not clear whose they are: the record is wider than the header, or an identifier stands on a line
-    of its own within another cell, which a quotation mark may have taken from a record of its own.
+    Last whether it is not clear whose they are: the record is wider than the header, or narrower with an identifier in
+    other cells, or one stands in a cell of several lines, where a quotation mark may have taken it from another record.
     """
     first, begun = next(lines, ""), 1
     stated = stated_separator(first)
@@ -297,8 +297,9 @@ def _records(lines: Iterator[str], columns: Sequence[str] | None) -> Iterator[tu
 
 def _is_unclear(header: Sequence[str], record: Sequence[str], others: Sequence[str]) -> bool:
     unnamed = record[max((at for at, cell in enumerate(header, start=1) if cell), default=0) :]
+    astray = [*(cell for cell in record if len(cell.splitlines()) > 1), *(others if len(record) < len(header) else ())]
     return any(cell.strip() for cell in (record if len(record) > len(header) else unnamed)) or any(
-        normalised(line) for cell in others if len(cell.splitlines()) > 1 for line in _BETWEEN.split(cell)
+        normalised(piece) for cell in astray for piece in _BETWEEN.split(cell)
     )
 
 

@@ -285,6 +285,15 @@ def test_an_address_in_another_column_is_not_passed_over() -> None:
     lines = ["email,name", 'a@b.co,"Ann', 'c@d.co,Ben"', 'e@f.co,"Eve', 'asked i@j.co"']
     assert list(identifiers([f"{line}\n" for line in lines], None, counts)) == [sha256("e@f.co")]
     assert counts.refused_lines == [2]
+    counts = Counts()
+    lines = ["email,manager\n", '"a@b.co,boss@b.co\n', 'c@d.co",boss@d.co\n', "e@f.co,\n"]
+    assert list(identifiers(lines, None, counts)) == [sha256("e@f.co")]
+    assert counts.refused_lines == [2]
+    # A name of two lines without quotation marks: below it, cells stand in other columns.
+    counts = Counts()
+    lines = ["city,name,email,boss", "Ulm,Ann", "Lee,a@b.co,c@d.co", "Ulm,Eve,e@f.co"]
+    assert list(identifiers(lines, None, counts)) == [sha256("e@f.co")]
+    assert (counts.refused_lines, counts.empty) == ([3], 1)
     # Of a row wider than its header nobody knows which cell is whose.
     for wide in ("a@b.co,Ann,c@d.co", "e@f.co,Eve,,", "g@h.co,i@j.co,Guy"):
         counts = Counts()
