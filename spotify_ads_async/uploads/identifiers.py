@@ -132,8 +132,8 @@ def normalised(text: str) -> str | None:
     text = text.strip().lower().removeprefix("mailto:").strip(_AROUND).rstrip(".")
     if text in _NOBODY:
         return None
-    # Vowel signs of Hindi and accents of Arabic are no letters, but parts of such.
-    letters = "".join(one for one in text if one.isascii() or unicodedata.category(one)[0] != "M")
+    # Vowel signs of Hindi and Arabic are no letters, but parts of such. The accents before them are those of no letter.
+    letters = "".join(one for one in text if one <= "\u036f" or unicodedata.category(one)[0] != "M")
     return text if _EMAIL.fullmatch(letters) or _HASH.fullmatch(text) or _DEVICE.fullmatch(text) else None
 
 

@@ -12,7 +12,7 @@ import sqlite3
 import stat
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -27,6 +27,9 @@ from spotify_ads_async.bulk.store.plan_file import now_text
 from spotify_ads_async.bulk.store.planning_rows import Decided
 
 from .conftest import QUICK, World, outcomes_of, rows_of
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 HEADER = bulk.Header(
     entity="ad sets", ad_account_id="a", base_url="http://127.0.0.1", source="changes.csv", created_at=now_text()
@@ -49,7 +52,7 @@ def test_rows_too_many_for_memory_wait_in_a_temporary_file(tmp_path: Path, monke
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: io.BufferedRandom(_FullDisk(tmp_path / "full", "w+")))
     plan = bulk.PlanFile.create(tmp_path / "c.plan", HEADER)
     assert [plan.planning.add_change(change) for change in changes] == [None, None, None]
-    with pytest.raises(bulk.PlanDamaged, match="no place .* set TMPDIR"):
+    with pytest.raises(bulk.PlanDamaged, match=r"no place .* set TMPDIR"):
         list(plan.planning.take(names))
     plan.discard()
     assert not plan.path.exists()
@@ -58,7 +61,7 @@ def test_rows_too_many_for_memory_wait_in_a_temporary_file(tmp_path: Path, monke
 class _FullDisk(io.FileIO):
     """A disk that is full after 32 MiB."""
 
-    def write(self, data: Any, /) -> int:
+    def write(self, data: ReadableBuffer, /) -> int:
         if self.tell() > 1 << 25:
             raise OSError(errno.ENOSPC, "No space left on device")
         return super().write(data)
