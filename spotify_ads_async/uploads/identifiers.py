@@ -50,7 +50,7 @@ _NO_DEVICE = "00000000-0000-0000-0000-000000000000"
 _NOBODY = frozenset({_NO_DEVICE, *(hashlib.sha256(one.encode()).hexdigest() for one in ("", _NO_DEVICE))})
 """What programs that hash lists write for people of whom they know nothing."""
 _HEADER = re.compile(
-    r"(hashed|sha256|customer|user)?[ _-]*(e-?mail|e-?mail[ _-]*address|idfa|aaid|gaid|maid|"
+    r"(hashed|sha256|customer|user)?[ _-]*(e-?mail|e-?mail[ _-]*address|idfa|aaid|gaid|mad?id|"
     r"((mobile|device|advertising)[ _-]*)+ids?)[ _-]*(hashed|sha256|hash)?[ _-]*\d*",
     re.IGNORECASE,
 )
@@ -132,7 +132,9 @@ def normalised(text: str) -> str | None:
     text = text.strip().lower().removeprefix("mailto:").strip(_AROUND).rstrip(".")
     if text in _NOBODY:
         return None
-    return text if any(kind.fullmatch(text) for kind in (_HASH, _EMAIL, _DEVICE)) else None
+    # Vowel signs of Hindi and Arabic are no letters, but parts of such. The accents before them are those of no letter.
+    letters = "".join(one for one in text if one <= "\u036f" or unicodedata.category(one)[0] != "M")
+    return text if _EMAIL.fullmatch(letters) or _HASH.fullmatch(text) or _DEVICE.fullmatch(text) else None
 
 
 def hashed(text: str) -> str | None:
