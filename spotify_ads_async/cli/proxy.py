@@ -54,8 +54,10 @@ def proxy(
 
     async def serve() -> None:
         settings = await environment()
-        async with Governor(settings.limits, store=settings.store) as governor:
-            credentials = await _credentials(settings, sign=sign)
+        own = await _own(settings, needed=bool(sign))
+        credentials = None if sign is False else own
+        client_id = (own.client_id if own else None) or "default"
+        async with Governor(settings.limits, store=settings.store, client_id=client_id) as governor:
             server = QuotaProxy(
                 governor,
                 upstream=settings.base_url,
@@ -98,12 +100,11 @@ async def _serve(server: QuotaProxy, address: str, about: str) -> None:
             await ended.wait()
 
 
-async def _credentials(settings: Settings, *, sign: bool | None) -> Credentials | None:
-    if sign is False:
-        return None
+async def _own(settings: Settings, *, needed: bool) -> Credentials | None:
+    """The sign-in of this user, whose windows programs spend that name no client ID, also where it signs nothing."""
     try:
         return await signed_in(settings)
     except ConfigurationError:
-        if sign:
+        if needed:
             raise
         return None

@@ -62,7 +62,8 @@ class QuotaProxy:
     Args:
         governor: decides when a request may leave; shared by every program behind the proxy.
         upstream: the API's base URL.
-        credentials: sign requests that bring no ``Authorization`` of their own; None answers those with 401.
+        credentials: sign requests that bring no ``Authorization`` of their own; None answers those with 401. Requests
+            that name no client ID spend the windows of theirs.
         host: the address to listen on. Beyond loopback, ``key`` is needed.
         port: the port to listen on; 0 takes a free one.
         key: what programs must send as ``X-Quota-Proxy-Key``.
@@ -190,12 +191,11 @@ class QuotaProxy:
     async def _forward(self, request: web.BaseRequest, asked: requests.Wish, body: io.BytesIO) -> web.StreamResponse:
         headers = end_to_end(request.headers.items())
         headers.popall("Content-Length", None)
-        client_id = asked.client_id
+        client_id = asked.client_id or (self._credentials.client_id if self._credentials else None)
         signature = None
         if "Authorization" not in headers:
             signature = await self._signature()
             headers["Authorization"] = f"Bearer {signature.reveal()}"
-            client_id = client_id or (self._credentials.client_id if self._credentials else None)
         admission = self._scope(client_id).admit(
             requests.limits_spent(request.method, asked.path),
             priority=asked.priority,

@@ -128,6 +128,19 @@ async def test_each_client_id_has_a_window_and_all_share_the_address(http: aioht
     assert statuses == [200, 429, 200, 200, 429]
 
 
+async def test_a_token_of_a_programs_own_spends_the_windows_of_the_sign_in(http: aiohttp.ClientSession) -> None:
+    async with RawServer() as server:
+        own = AccessToken("own-token", client_id="a")
+        async with proxied(
+            server, Limit("client_id", requests=1, window=30.0), longest_wait=0.0, credentials=own
+        ) as proxy:
+            statuses: list[int] = []
+            for headers in (SIGNED, {}, SIGNED | {"X-Quota-Client-Id": "a"}, SIGNED | {"X-Quota-Client-Id": "b"}):
+                async with http.get(f"{proxy.base_url}/businesses", headers=headers) as got:
+                    statuses.append(got.status)
+    assert statuses == [200, 429, 429, 200]
+
+
 async def test_a_pause_that_the_api_asks_for_holds_for_all(http: aiohttp.ClientSession) -> None:
     async with (
         RawServer(script=[answer(429, {}, headers={"Retry-After": "20"})]) as server,
