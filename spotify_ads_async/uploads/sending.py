@@ -11,6 +11,7 @@ import anyio.to_thread
 import msgspec
 
 from spotify_ads_async import operations
+from spotify_ads_async.core.session import Verify
 from spotify_ads_async.errors import InvalidAnswer, InvalidRequest, RequestRejected, ServerError
 from spotify_ads_async.models import Asset, AssetChunk, AssetUpload, ChunkedUploadComplete
 from spotify_ads_async.operation import Repeat
@@ -63,9 +64,9 @@ class Sending:
         body = AssetUpload(media=content, asset_type=self._file.asset_type)
         self._progress.tell("sending")
 
-        async def send() -> Asset:
+        async def send(verify: Verify[Asset]) -> Asset:
             asset: Asset = await self._calls.session.call(
-                operations.UPLOAD_ASSET, path=self._calls.path, body=body, verify=self._calls.arrived
+                operations.UPLOAD_ASSET, path=self._calls.path, body=body, verify=verify
             )
             return asset
 
@@ -161,22 +162,41 @@ class Sending:
             upload_session_id=state.session or "", number_of_sections=self.sections, asset_type=self._file.asset_type
         )
 
-        async def complete() -> Asset:
+        async def complete(verify: Verify[Asset]) -> Asset:
             asset: Asset = await self._calls.session.call(
-                operations.COMPLETE_UPLOAD_CHUNKED_ASSET, path=self._calls.path, body=body, verify=self._calls.arrived
+                operations.COMPLETE_UPLOAD_CHUNKED_ASSET, path=self._calls.path, body=body, verify=verify
             )
             return asset
 
         return await self._close(complete)
 
-    async def _close(self, call: Callable[[], Awaitable[Asset]]) -> Asset:
-        """Make the call that gives the asset its file, and remember that it was made until it is refused."""
+    async def _close(self, call: Callable[[Verify[Asset]], Awaitable[Asset]]) -> Asset:
+        """Make the call that gives the asset its file, and remember that it was made until it is refused.
+
+        One that is refused may have been made before, its answer lost: then the asset has its file.
+        """
+        made = self._journal.state.closing
         await self._journal.note(closing=True)
-        try:
-            asset = await self._calls.ours(await self._calls.patiently(call))
-        except RequestRejected:
-            await self._journal.note(closing=False)
-            raise
+
+        async def arrived() -> Asset | None:
+            nonlocal made
+            made = True
+            return await self._calls.arrived()
+
+        async def attempt() -> Asset:
+            nonlocal made
+            try:
+                return await call(arrived)
+            except RequestRejected:
+                found = await arrived() if made else None
+                if found is None:
+                    await self._journal.note(closing=made)
+                    raise
+                return found
+            finally:
+                made = True
+
+        asset = await self._calls.ours(await self._calls.patiently(attempt))
         await self._journal.note(complete=True)
         return asset
 

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.calls import ACCOUNT, QUICK, client
+from support.raw_server import Behaviour, RawServer, answer, reset
 
 from spotify_ads_async import (
     AdAccount,
@@ -179,6 +180,16 @@ async def test_a_step_that_is_refused_since_it_was_made_before_is_settled(server
         done = await ads.ad_account(server.ad_account_id).assets.upload(media(tmp_path, 1000))
     assert done.status == AssetStatus.READY
     assert server.statistics().operations["uploadAsset"] == 2
+
+
+async def test_a_refusal_is_looked_into_where_the_server_shows_late_what_it_took(tmp_path: Path) -> None:
+    def told(status: str) -> Behaviour:
+        return answer(200, {"id": ASSET, "name": "Spot", "status": status})
+
+    steps = [told("WAITING_UPLOAD"), reset, told("WAITING_UPLOAD"), answer(409), told("PROCESSING"), told("READY")]
+    async with RawServer(script=steps) as server, client(server.base_url) as ads:
+        done = await ads.ad_account(ACCOUNT).assets.upload(media(tmp_path, 1000), name="Spot", unique_name=True)
+        assert (done.id, done.status) == (ASSET, AssetStatus.READY)
 
 
 async def test_a_lost_answer_of_any_step_in_sections_is_settled(
