@@ -68,8 +68,9 @@ def open_locked(path: Path) -> int | None:
         file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
         try:
             locked = try_lock(file)
-            if locked and path.exists() and os.path.samestat(os.fstat(file), path.stat()):
-                return file
+            with contextlib.suppress(FileNotFoundError):  # who had it took it away
+                if locked and os.path.samestat(os.fstat(file), path.stat()):
+                    return file
         except BaseException:
             os.close(file)
             raise
