@@ -50,7 +50,7 @@ _NO_DEVICE = "00000000-0000-0000-0000-000000000000"
 _NOBODY = frozenset({_NO_DEVICE, *(hashlib.sha256(one.encode()).hexdigest() for one in ("", _NO_DEVICE))})
 """What programs that hash lists write for people of whom they know nothing."""
 _HEADER = re.compile(
-    r"(hashed|sha256|customer|user)?[ _-]*(e-?mail|e-?mail[ _-]*address|idfa|aaid|gaid|maid|"
+    r"(hashed|sha256|customer|user)?[ _-]*(e-?mail|e-?mail[ _-]*address|idfa|aaid|gaid|mad?id|"
     r"((mobile|device|advertising)[ _-]*)+ids?)[ _-]*(hashed|sha256|hash)?[ _-]*\d*",
     re.IGNORECASE,
 )
@@ -63,7 +63,7 @@ Controls, and what stands for an unreadable byte.
 _AROUND = " \t\"'<>`\u2018\u2019\u201c\u201d\u00ab\u00bb"
 """What people and programs put around an address."""
 _BETWEEN = re.compile(r"[;,\t\r\n]")
-"""What stands between several identifiers of one cell, or behind one of a line. None of them holds any of these."""
+"""What stands between several identifiers of one cell. None of them holds any of these."""
 _SEPARATORS = (",", ";", "\t")
 _CHUNK = 1024 * 1024
 _SHOWN = 10
@@ -132,7 +132,9 @@ def normalised(text: str) -> str | None:
     text = text.strip().lower().removeprefix("mailto:").strip(_AROUND).rstrip(".")
     if text in _NOBODY:
         return None
-    return text if any(kind.fullmatch(text) for kind in (_HASH, _EMAIL, _DEVICE)) else None
+    # Vowel signs of Hindi and Arabic are no letters, but parts of such. The accents before them are those of no letter.
+    letters = "".join(one for one in text if one <= "\u036f" or unicodedata.category(one)[0] != "M")
+    return text if _EMAIL.fullmatch(letters) or _HASH.fullmatch(text) or _DEVICE.fullmatch(text) else None
 
 
 def hashed(text: str) -> str | None:
@@ -289,7 +291,7 @@ def _records(lines: Iterator[str], columns: Sequence[str] | None) -> Iterator[tu
         # None is without a column that is missing: the header in which most of them are says which.
         _chosen(min((_header(first, one) for one in separators), key=lambda header: _missing(header, columns)), columns)
     for number, line in enumerate(chain([first], lines), start=begun):
-        pieces = [piece for piece in _BETWEEN.split(line) if piece.strip()]
+        pieces = _BETWEEN.split(line.strip("\r\n "))
         yield number, pieces, [], len(pieces) > 1
 
 
