@@ -133,9 +133,7 @@ class RefreshToken(NotCopied):
             # only refresh token that is valid from now on. `finish` waits for it.
             refreshing = loop.create_task(self._refresh(http), name="refresh of an access token", context=Context())
             for ended in [one for one in self._refreshing if one.is_closed()]:
-                # It will never go on: it gives back its turn, for which others wait.
-                with contextlib.suppress(RuntimeError):
-                    cast("Coroutine[Any, Any, Secret]", self._refreshing.pop(ended).get_coro()).close()
+                _abandon(self._refreshing.pop(ended))
             self._refreshing[loop] = refreshing
             refreshing.add_done_callback(lambda task: self._ended(loop, task))
         self._waiting += 1
@@ -302,6 +300,12 @@ class RefreshToken(NotCopied):
 
     def __repr__(self) -> str:
         return f"RefreshToken(client_id={self._client_id!r}, client_secret='***', refresh_token='***')"
+
+
+def _abandon(refreshing: asyncio.Task[Secret]) -> None:
+    """Its loop was closed, and it will never go on: it gives back its turn, for which others wait."""
+    with contextlib.suppress(RuntimeError):
+        cast("Coroutine[Any, Any, Secret]", refreshing.get_coro()).close()
 
 
 def _again(failure: SpotifyAdsError) -> SpotifyAdsError:
