@@ -128,6 +128,7 @@ def test_every_group_and_command_has_help(spotify_ads: CommandLine, group: str) 
         (["undo", "a.plan"], "'undo' is no command by itself: spotify-ads bulk undo"),
         ([""], "No such command ''"),
         (["ad-sets", "list", "--status", "ACTIVE"], "chosen as in --where status=VALUE"),
+        (["export", "ad-sets", "--status", "ACTIVE"], "chosen as in --where status=VALUE"),
         (["campaigns", "list", "--updated-at-gte", "x"], "chooses by it as in --query updated_at_gte=VALUE"),
         (["call", "getCampaigs"], "did you mean getCampaigns"),
         (["ad-sets", "list", "--where", "stauts=ACTIVE"], "did you mean status?"),
