@@ -41,7 +41,7 @@ async def taken_off_loop(take: Callable[[], T], give_back: Callable[[T], object]
     try:
         return await asyncio.shield(taking)
     except asyncio.CancelledError:
-        # No thread can be cancelled, however often this is tried.
+        # No thread can be cancelled, however often somebody tries.
         with anyio.CancelScope(shield=True):
             while not taking.done():
                 with contextlib.suppress(asyncio.CancelledError):
@@ -70,8 +70,9 @@ def open_locked(path: Path) -> int | None:
         file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
         try:
             locked = try_lock(file)
-            if locked and path.exists() and os.path.samestat(os.fstat(file), path.stat()):
-                return file
+            with contextlib.suppress(FileNotFoundError):  # who had it took it away
+                if locked and os.path.samestat(os.fstat(file), path.stat()):
+                    return file
         except BaseException:
             os.close(file)
             raise

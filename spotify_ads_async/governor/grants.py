@@ -56,7 +56,7 @@ class Grants:
 
     def is_valid(self, grant: Grant) -> bool:
         """Whether a request may still leave with it."""
-        return self._clock() <= grant.use_by
+        return self._clock() < grant.use_by
 
     def take(self) -> Grant:
         """Use the first grant."""
@@ -84,6 +84,7 @@ class Grants:
 
         Those that are over; and those in flight of which it did not just hear, for one lease more.
         """
+        self.next_at()  # without those that became void
         while len(self.usable) > most:
             self._drop(self.usable.pop())
         just_heard = now + lease * (1 / 2 - 1 / 12)

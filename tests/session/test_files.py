@@ -10,8 +10,25 @@ from pathlib import Path
 import anyio
 import pytest
 
+from spotify_ads_async import locks
 from spotify_ads_async.core.files import whole_file, whole_file_off_loop
 from spotify_ads_async.locks import taken_off_loop
+
+
+def test_a_lock_that_is_taken_away_just_now_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, try_lock = tmp_path / "a.lock", locks.try_lock
+
+    def gone_for_the_first(file: int) -> bool:
+        monkeypatch.setattr(locks, "try_lock", try_lock)
+        path.unlink()
+        return try_lock(file)
+
+    monkeypatch.setattr(locks, "try_lock", gone_for_the_first)
+    monkeypatch.setattr(Path, "exists", lambda _: True)  # as it was a moment ago
+    file = locks.open_locked(path)
+    assert file is not None
+    assert os.path.samestat(os.fstat(file), path.stat())
+    locks.close_locked(file)
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:

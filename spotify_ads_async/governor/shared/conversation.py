@@ -90,7 +90,8 @@ class Conversation:
         self._flows = {flow: grants for flow, grants in self._flows.items() if flow.waiting or grants}
         if self.news:
             return now
-        dues = [grants.ask_at for flow, grants in self._flows.items() if flow.waiting > len(grants.usable)]
+        waiting = [(flow.waiting, grants) for flow, grants in self._flows.items() if flow.waiting]
+        dues = [one.ask_at if most > len(one.usable) else one.usable[0].use_by for most, one in waiting]
         if self._flows or self._of_concern(now):
             dues.append(self._last_at + self.lease / 3)
         return min(dues, default=math.inf)

@@ -539,6 +539,27 @@ def test_a_refusal_pauses_every_process_and_all_leave_within_half_a_second_of_it
     run_virtually(lambda _: scenario())
 
 
+@pytest.mark.parametrize("pause", [1.3, 1.5])
+def test_who_held_a_grant_when_a_pause_began_leaves_at_its_end_too(pause: float) -> None:
+    async def scenario() -> None:
+        fleet, loop = Fleet(seed=21, processes=1), asyncio.get_running_loop()
+
+        async def one(through: Governor) -> float:
+            async with through.admit(NAMES):
+                return loop.time()
+
+        async with fleet.governor(0) as governor:
+            async with governor.admit(NAMES) as admission:
+                await asyncio.gather(*(one(governor) for _ in range(49)))
+                waiting = [asyncio.create_task(one(governor)) for _ in range(8)]
+                await asyncio.sleep(4.9)
+                admission.answered(status=429, headers={"Retry-After": str(pause)})
+            ends_at = loop.time() + pause
+            assert all(ends_at <= left <= ends_at + 0.5 for left in await asyncio.gather(*waiting))
+
+    run_virtually(lambda _: scenario())
+
+
 def test_an_interactive_call_finds_a_token_beside_another_processes_bulk_job() -> None:
     async def scenario() -> None:
         fleet, loop = Fleet(seed=12, processes=2), asyncio.get_running_loop()
@@ -550,7 +571,7 @@ def test_an_interactive_call_finds_a_token_beside_another_processes_bulk_job() -
                         async with bulk.admit(NAMES, priority=Priority.BULK, max_wait=30.0 - loop.time()):
                             await asyncio.sleep(0.02)
 
-            jobs, waits = [asyncio.create_task(job()) for _ in range(20)], []
+            jobs, waits = [asyncio.create_task(job()) for _ in range(8)], []
             for _ in range(20):
                 began = loop.time()
                 async with calls.admit(NAMES):
