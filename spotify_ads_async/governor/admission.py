@@ -44,6 +44,8 @@ class Admission:
         # governor has none.
         if flow.grants is not None or scheduler.queue.length or scheduler.thread != get_ident():
             return False
+        if scheduler.loop is None or scheduler.loop.is_closed():
+            return False
         now, interactive = scheduler.clock(), self._priority is _INTERACTIVE
         if not may_take(flow.windows, now, interactive):
             return False

@@ -56,7 +56,7 @@ class Grants:
 
     def is_valid(self, grant: Grant) -> bool:
         """Whether a request may still leave with it."""
-        return self._clock() <= grant.use_by
+        return self._clock() < grant.use_by
 
     def take(self) -> Grant:
         """Use the first grant."""
@@ -84,6 +84,7 @@ class Grants:
 
         Those that are over; and those in flight of which it did not just hear, for one lease more.
         """
+        self.next_at()  # without those that became void
         while len(self.usable) > most:
             self._drop(self.usable.pop())
         just_heard = now + lease * (1 / 2 - 1 / 12)
@@ -91,8 +92,8 @@ class Grants:
         return self.over | late
 
     def heard(self, number: int, end: Ended, use_by: float) -> None:
-        """The store heard of this grant."""
-        if (held := self.in_flight.get(number)) is not None:
+        """The store heard of this grant. One that was void stays so: others may have its tokens."""
+        if (held := self.in_flight.get(number)) is not None and self.is_valid(held):
             self.in_flight[number] = held._replace(use_by=use_by)
         elif self.over.get(number) is end:  # else it ended while the message was under way
             del self.over[number]

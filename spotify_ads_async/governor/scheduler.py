@@ -28,7 +28,8 @@ class Scheduler:
     """Lets requests leave, at once or after a wait.
 
     Where a store keeps the windows, its side is told that a request has to wait (and answers why it need not), that the
-    process is a fork, and that the server refused something. Up to ``forked_at_departure``, requests are the parent's.
+    process is a fork, and that the server refused something. Up to ``forked_at_departure``, requests are the parent's,
+    or those of a closed loop.
     """
 
     def __init__(
@@ -121,6 +122,10 @@ class Scheduler:
         self._timer = None  # it is the parent's loop's
         self._taking_over = threading.Lock()  # another thread of the parent may have held it
         self._belong_to(None)
+        self._give_up_what_is_under_way()
+
+    def _give_up_what_is_under_way(self) -> None:
+        """Nobody is left here who could tell when it is over."""
         self.forked_at_departure = self.departures
         now = self.clock()
         counted_by = self.given_up(now)
@@ -146,6 +151,9 @@ class Scheduler:
                     "make a governor for each loop, with a common store (store='sqlite:///quota.db') where they share "
                     "windows"
                 )
+            ended = self.loop is not None and self.loop.is_closed()
+            if ended and any(window.in_flight for window in self.windows.values()):
+                self._give_up_what_is_under_way()
             self._belong_to(loop)
 
     def _belong_to(self, loop: asyncio.AbstractEventLoop | None) -> None:

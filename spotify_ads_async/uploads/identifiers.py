@@ -50,7 +50,7 @@ _NO_DEVICE = "00000000-0000-0000-0000-000000000000"
 _NOBODY = frozenset({_NO_DEVICE, *(hashlib.sha256(one.encode()).hexdigest() for one in ("", _NO_DEVICE))})
 """What programs that hash lists write for people of whom they know nothing."""
 _HEADER = re.compile(
-    r"(hashed|sha256|customer|user)?[ _-]*(e-?mail|e-?mail[ _-]*address|idfa|aaid|gaid|maid|"
+    r"(hashed|sha256|customer|user)?[ _-]*(e-?mail|e-?mail[ _-]*address|idfa|aaid|gaid|mad?id|"
     r"((mobile|device|advertising)[ _-]*)+ids?)[ _-]*(hashed|sha256|hash)?[ _-]*\d*",
     re.IGNORECASE,
 )
@@ -63,7 +63,7 @@ Controls, and what stands for an unreadable byte.
 _AROUND = " \t\"'<>`\u2018\u2019\u201c\u201d\u00ab\u00bb"
 """What people and programs put around an address."""
 _BETWEEN = re.compile(r"[;,\t\r\n]")
-"""What stands between several identifiers of one cell, or behind one of a line. None of them holds any of these."""
+"""What stands between several identifiers of one cell. None of them holds any of these."""
 _SEPARATORS = (",", ";", "\t")
 _CHUNK = 1024 * 1024
 _SHOWN = 10
@@ -132,7 +132,9 @@ def normalised(text: str) -> str | None:
     text = text.strip().lower().removeprefix("mailto:").strip(_AROUND).rstrip(".")
     if text in _NOBODY:
         return None
-    return text if any(kind.fullmatch(text) for kind in (_HASH, _EMAIL, _DEVICE)) else None
+    # Vowel signs of Hindi and Arabic are no letters, but parts of such. The accents before them are those of no letter.
+    letters = "".join(one for one in text if one <= "\u036f" or unicodedata.category(one)[0] != "M")
+    return text if _EMAIL.fullmatch(letters) or _HASH.fullmatch(text) or _DEVICE.fullmatch(text) else None
 
 
 def hashed(text: str) -> str | None:
@@ -268,8 +270,8 @@ def _holds_one(text: str) -> bool:
 def _records(lines: Iterator[str], columns: Sequence[str] | None) -> Iterator[tuple[int, list[str], list[str], bool]]:
     """Each line, or each record below a header: its number, what should be identifiers, and its other cells.
 
-    Last whether it is not clear whose they are: the record is wider than the header, or an identifier stands on a line
-    of its own within another cell, which a quotation mark may have taken from a record of its own.
+    Last whether it is not clear whose they are: the record is wider than the header, or narrower with an identifier in
+    other cells, or one stands in a cell of several lines, where a quotation mark may have taken it from another record.
     """
     first, begun = next(lines, ""), 1
     stated = stated_separator(first)
@@ -289,14 +291,15 @@ def _records(lines: Iterator[str], columns: Sequence[str] | None) -> Iterator[tu
         # None is without a column that is missing: the header in which most of them are says which.
         _chosen(min((_header(first, one) for one in separators), key=lambda header: _missing(header, columns)), columns)
     for number, line in enumerate(chain([first], lines), start=begun):
-        pieces = [piece for piece in _BETWEEN.split(line) if piece.strip()]
+        pieces = _BETWEEN.split(line.strip("\r\n "))
         yield number, pieces, [], len(pieces) > 1
 
 
 def _is_unclear(header: Sequence[str], record: Sequence[str], others: Sequence[str]) -> bool:
     unnamed = record[max((at for at, cell in enumerate(header, start=1) if cell), default=0) :]
+    astray = [*(cell for cell in record if len(cell.splitlines()) > 1), *(others if len(record) < len(header) else ())]
     return any(cell.strip() for cell in (record if len(record) > len(header) else unnamed)) or any(
-        normalised(line) for cell in others if len(cell.splitlines()) > 1 for line in _BETWEEN.split(cell)
+        normalised(piece) for cell in astray for piece in _BETWEEN.split(cell)
     )
 
 

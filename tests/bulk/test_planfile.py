@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import io
 import json
 import os
 import sqlite3
 import stat
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -24,6 +27,9 @@ from spotify_ads_async.bulk.store.plan_file import now_text
 from spotify_ads_async.bulk.store.planning_rows import Decided
 
 from .conftest import QUICK, World, outcomes_of, rows_of
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 HEADER = bulk.Header(
     entity="ad sets", ad_account_id="a", base_url="http://127.0.0.1", source="changes.csv", created_at=now_text()
@@ -43,6 +49,22 @@ def test_rows_too_many_for_memory_wait_in_a_temporary_file(tmp_path: Path, monke
         plan.planning.add_change(changes[0])
         with pytest.raises(bulk.PlanDamaged, match="set TMPDIR"):
             plan.planning.add_change(changes[1])
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: io.BufferedRandom(_FullDisk(tmp_path / "full", "w+")))
+    plan = bulk.PlanFile.create(tmp_path / "c.plan", HEADER)
+    assert [plan.planning.add_change(change) for change in changes] == [None, None, None]
+    with pytest.raises(bulk.PlanDamaged, match=r"no place .* set TMPDIR"):
+        list(plan.planning.take(names))
+    plan.discard()
+    assert not plan.path.exists()
+
+
+class _FullDisk(io.FileIO):
+    """A disk that is full after 32 MiB."""
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        if self.tell() > 1 << 25:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(data)
 
 
 async def test_a_cancelled_task_leaves_neither_a_plan_nor_a_lock(

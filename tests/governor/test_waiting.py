@@ -327,6 +327,15 @@ def test_how_many_go_before_depends_on_what_else_they_wait_for(
 
 
 @virtual
+async def test_of_two_limits_that_bind_alike_one_is_named(loop: VirtualTimeLoop) -> None:
+    both = ("client_id", "ip")
+    governor = Governor([Limit(name, requests=2, window=10.0) for name in both], clock=loop.time)
+    await spend(governor, 2, both)
+    with pytest.raises(QuotaTimeout, match=r"the limit (client_id|ip) binds \(2 in 10 s\)"):
+        await send(governor, both, max_wait=0.0)
+
+
+@virtual
 async def test_a_pause_that_nobody_waits_for_says_how_long_it_is_and_how_it_ends(loop: VirtualTimeLoop) -> None:
     governor = Governor(
         [Limit("client_id", requests=10, window=10.0)], clock=loop.time, client_id="an-app", longest_pause=100.0

@@ -205,6 +205,21 @@ def test_closing_from_another_loop_closes_the_connections(server: RawServer) -> 
         asyncio.run(calls.READ.by(ads))
 
 
+def test_what_was_under_way_on_a_loop_that_was_closed_does_not_keep_its_tokens() -> None:
+    governor = Governor([Limit("ip", requests=1, window=0.01)], counted_within=0.0)
+    under_way = governor.admit({"ip"})
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(under_way.__aenter__())
+    loop.close()
+
+    async def leave() -> None:
+        async with asyncio.timeout(60.0), governor.admit({"ip"}):
+            under_way.answered(status=200)
+            assert governor.snapshot().windows[0].in_flight == 1
+
+    asyncio.run(leave())
+
+
 def test_another_thread_closes_what_others_wait_for() -> None:
     """In a loop that says so where another thread puts its hands on it."""
 

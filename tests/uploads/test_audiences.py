@@ -178,7 +178,7 @@ def test_a_hash_is_taken_as_it_is(text: str) -> None:
         (["email,name", "a@b.co,Ann", "c@d.co,Carl"], None, ["a@b.co", "c@d.co"]),
         (["Name;x,E-Mail Address,Device ID", f"Ann,a@b.co,{DEVICE}"], None, ["a@b.co", DEVICE.lower()]),
         (["who,mail_of_customer", "Ann,a@b.co"], ["mail_of_customer"], ["a@b.co"]),
-        (["a@b.co,", '"c@d.co";'], None, ["a@b.co", "c@d.co"]),
+        (["a@b.co ", '"c@d.co"\n'], None, ["a@b.co", "c@d.co"]),
         (["", "a@b.co", ""], None, ["a@b.co"]),
         (["Name;E-Mail", "Ann;a@b.co", "Carl;c@d.co"], None, ["a@b.co", "c@d.co"]),
         (["Name\tE-Mail\n", "Ann\ta@b.co\n"], None, ["a@b.co"]),
@@ -270,8 +270,8 @@ def test_a_line_is_taken_whole_or_refused_whole() -> None:
     assert counts.sample == ["e@f.co", DEVICE.lower(), "e@f.co", "k@l.co"]
     # Without a header nobody knows what a second cell is: another customer, a boss, the list's own numbering.
     counts = Counts()
-    assert list(identifiers(beside, None, counts)) == [sha256("k@l.co")]
-    assert counts.refused == 6
+    assert not list(identifiers(beside, None, counts))
+    assert counts.refused == 7
 
 
 def test_an_address_in_another_column_is_not_passed_over() -> None:
@@ -285,6 +285,15 @@ def test_an_address_in_another_column_is_not_passed_over() -> None:
     lines = ["email,name", 'a@b.co,"Ann', 'c@d.co,Ben"', 'e@f.co,"Eve', 'asked i@j.co"']
     assert list(identifiers([f"{line}\n" for line in lines], None, counts)) == [sha256("e@f.co")]
     assert counts.refused_lines == [2]
+    counts = Counts()
+    lines = ["email,manager\n", '"a@b.co,boss@b.co\n', 'c@d.co",boss@d.co\n', "e@f.co,\n"]
+    assert list(identifiers(lines, None, counts)) == [sha256("e@f.co")]
+    assert counts.refused_lines == [2]
+    # A name of two lines without quotation marks: below it, cells stand in other columns.
+    counts = Counts()
+    lines = ["city,name,email,boss", "Ulm,Ann", "Lee,a@b.co,c@d.co", "Ulm,Eve,e@f.co"]
+    assert list(identifiers(lines, None, counts)) == [sha256("e@f.co")]
+    assert (counts.refused_lines, counts.empty) == ([3], 1)
     # Of a row wider than its header nobody knows which cell is whose.
     for wide in ("a@b.co,Ann,c@d.co", "e@f.co,Eve,,", "g@h.co,i@j.co,Guy"):
         counts = Counts()

@@ -72,6 +72,7 @@ def test_marks_that_do_not_pair_are_named_by_their_line() -> None:
         (["sep=|\n", "x|Mail\n", "1|a@b.co\n"], ["MAIL"]),
         (["Mail\n", "a@b.co\n"], ["Mail"]),
         (["\ufeffE-Mail;Id\n", "a@b.co;7\n"], None),
+        (["MADID,fn\n", "a@b.co,x\n"], None),
         (["mail;other\n", "a@b.co\n"], ["other", "mail"]),
     ],
 )
@@ -146,7 +147,8 @@ def test_other_letters_are_none_where_nobody_knows_how_they_were_written() -> No
     counts = Counts()
     assert list(identifiers(["ä@b.co\n", "a@b.co\n"], None, counts, ascii_only=True)) == hashes("a@b.co")
     assert counts.refused_lines == [1]
-    assert normalised("Ä@b.co") == "ä@b.co"
+    assert [normalised(one) for one in ("Ä@b.co", "हिन्दी@डेटामेल.भारत")] == ["ä@b.co", "हिन्दी@डेटामेल.भारत"]
+    assert normalised(f"{'a' * 63}\u0940") is None
 
 
 def test_what_was_written_is_compared_with_what_was_read() -> None:

@@ -18,7 +18,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.calls import ACCOUNT, client
+from support.calls import ACCOUNT, QUICK, client
 
 from spotify_ads_async import (
     AdAccount,
@@ -170,6 +170,15 @@ async def test_a_lost_answer_never_makes_two_assets_or_two_uploads(
     assert done.status == AssetStatus.READY
     assert server.statistics().operations["createAsset"] == 1
     assert server.statistics().operations["uploadAsset"] == 1
+
+
+async def test_a_step_that_is_refused_since_it_was_made_before_is_settled(server: Emulator, tmp_path: Path) -> None:
+    for operation in ("uploadAsset", "getAsset"):
+        server.add_fault("lost_answer", operation=operation, times=1)
+    async with client(server.base_url, policy=msgspec.structs.replace(QUICK, attempts=1)) as ads:
+        done = await ads.ad_account(server.ad_account_id).assets.upload(media(tmp_path, 1000))
+    assert done.status == AssetStatus.READY
+    assert server.statistics().operations["uploadAsset"] == 2
 
 
 async def test_a_lost_answer_of_any_step_in_sections_is_settled(

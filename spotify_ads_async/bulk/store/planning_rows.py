@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from tempfile import SpooledTemporaryFile
@@ -102,7 +103,8 @@ class PlanningRows:
 
     def close(self) -> None:
         """Let go of the rows that were laid by."""
-        self._rows.close()
+        with contextlib.suppress(OSError):  # of what finds no place on a full disk
+            self._rows.close()
 
     def number(self, change: Change) -> ReadRow:
         """A row with its place in the plan."""
@@ -125,13 +127,15 @@ class PlanningRows:
         try:
             self._end += self._rows.write(_row_encoder.encode(row) + b"\n")
         except OSError as problem:
-            said = f"what was read finds no place in the folder for temporary files ({problem.strerror})"
-            raise PlanDamaged(f"{said}: make room there, or set TMPDIR to another one") from None
+            raise _no_room(problem) from None
 
     def _laid_by(self, place: int) -> ReadRow:
-        self._rows.seek(place)
-        row = _row_decoder.decode(self._rows.readline())
-        self._rows.seek(self._end)
+        try:
+            self._rows.seek(place)  # which writes what was still to be written
+            row = _row_decoder.decode(self._rows.readline())
+            self._rows.seek(self._end)
+        except OSError as problem:
+            raise _no_room(problem) from None
         return row
 
     def _duplicate(self, change: Change) -> Problem | Repeated:
@@ -175,6 +179,11 @@ class PlanningRows:
         self._connection.executemany(_ROW, (_stored(one, steps, more) for one in decided))
         self._connection.executemany(_MORE, more)
         self._connection.executemany(_STEP, steps)
+
+
+def _no_room(problem: OSError) -> PlanDamaged:
+    said = f"what was read finds no place in the folder for temporary files ({problem.strerror})"
+    return PlanDamaged(f"{said}: make room there, or set TMPDIR to another one")
 
 
 def _stored(

@@ -90,11 +90,16 @@ class Conversation:
         self._flows = {flow: grants for flow, grants in self._flows.items() if flow.waiting or grants}
         if self.news:
             return now
-        dues = [grants.ask_at for flow, grants in self._flows.items() if flow.waiting > len(grants.usable)]
-        # The store must go on hearing of this process while what it has out matters.
-        if self._flows or any(window.out for window in [*self._scheduler.windows.values()]):
+        waiting = [(flow.waiting, grants) for flow, grants in self._flows.items() if flow.waiting]
+        dues = [one.ask_at if most > len(one.usable) else one.usable[0].use_by for most, one in waiting]
+        if self._flows or self._of_concern(now):
             dues.append(self._last_at + self.lease / 3)
         return min(dues, default=math.inf)
+
+    def _of_concern(self, now: float) -> list[Window]:
+        """Those of which the store must go on hearing, or this process: that a hand ended a pause."""
+        windows = [*self._scheduler.windows.values()]
+        return [window for window in windows if window.out or window.waiting or window.paused_until > now]
 
     def message(self, *, leaving: bool = False) -> Message:
         """What to tell and to ask now."""
@@ -116,10 +121,9 @@ class Conversation:
                 tokens.setdefault(window, {}).update(told[-1][1])
         for flow in asking:  # to the end: a message has room for so many, and the next one begins with the others
             self._flows[flow] = self._flows.pop(flow)
-        if leaving or self._last_at <= now - self.lease / 3:
-            for window in [*self._scheduler.windows.values()]:
-                if window.out or window.waiting:
-                    tokens.setdefault(window, {})
+        if leaving or self._last_at + self.lease / 3 <= now:
+            for window in self._of_concern(now):
+                tokens.setdefault(window, {})
         claims = self._claims(asking, {window: place for place, window in enumerate(tokens)}, now)
         lease, horizon = _microseconds(self.lease), _microseconds(self._horizon())
         reports = [self._report(window, said, now, news=window in news) for window, said in tokens.items()]
@@ -200,7 +204,7 @@ class Conversation:
         if self._clock_jumped(reply.time / 1e6, said.asked_at, now):
             logger.warning("the clock of %s was set forward: nothing leaves until what was spent before is over", store)
             self.unanswered(said)
-            for window in [*said.windows, *(window for window in self._scheduler.windows.values() if window.out)]:
+            for window in {*said.windows, *self._of_concern(now)}:
                 window.outlook.epoch = _NO_EPOCH
                 self.news.add(window)
             return
