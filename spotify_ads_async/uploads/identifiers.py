@@ -187,10 +187,8 @@ def lines_of_workbook(table: Table) -> Iterator[str]:
             raise SpreadsheetError(
                 f"has hidden rows ({table.address(row.number)} is the first): show them, or delete them", row=row.number
             )
-        unseen = next(
-            (cell for at, cell in enumerate(row.cells, start=1) if table.is_hidden_column(at) and _named(str(cell))),
-            None,
-        )
+        header = enumerate(row.cells if row.number == 1 else (), start=1)
+        unseen = next((cell for at, cell in header if table.is_hidden_column(at) and _named(str(cell))), None)
         if unseen is not None:
             raise SpreadsheetError(
                 f"has a hidden column of identifiers ({_trimmed(str(unseen))}): show it, or delete it", row=row.number

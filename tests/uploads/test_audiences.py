@@ -331,8 +331,11 @@ async def test_a_list_in_a_workbook(account: AdAccount, tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match=r"lines 5"):
         await account.audiences.upload_file(path)
     book.active.delete_rows(5)
-    book.active["C1"] = "e-mail 2"
+    book.active["C1"], book.active["C2"] = "Heard of us by", "e-mail"
     book.active.column_dimensions["C"].hidden = True
+    book.save(path)
+    assert (await account.audiences.upload_file(path)).identifiers == 2
+    book.active["C1"] = "e-mail 2"
     book.save(path)
     with pytest.raises(InvalidRequest, match=r"has a hidden column of identifiers \(e-mail 2\)"):
         await account.audiences.upload_file(path)
