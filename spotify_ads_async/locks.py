@@ -37,7 +37,7 @@ def network_drive(folder: Path) -> str:
 
 async def taken_off_loop(take: Callable[[], T], give_back: Callable[[T], object]) -> T:
     """What ``take`` takes in a thread. Where the task is cancelled meanwhile, it is given back."""
-    taking = asyncio.get_running_loop().run_in_executor(None, take)
+    taking = asyncio.get_running_loop().run_in_executor(None, take)  # no task, which the loop's end would cancel
     try:
         return await asyncio.shield(taking)
     except asyncio.CancelledError:

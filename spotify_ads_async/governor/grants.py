@@ -92,8 +92,8 @@ class Grants:
         return self.over | late
 
     def heard(self, number: int, end: Ended, use_by: float) -> None:
-        """The store heard of this grant."""
-        if (held := self.in_flight.get(number)) is not None:
+        """The store heard of this grant. One that was void stays so: others may have its tokens."""
+        if (held := self.in_flight.get(number)) is not None and self.is_valid(held):
             self.in_flight[number] = held._replace(use_by=use_by)
         elif self.over.get(number) is end:  # else it ended while the message was under way
             del self.over[number]
