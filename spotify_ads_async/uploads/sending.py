@@ -170,13 +170,26 @@ class Sending:
         return await self._close(complete)
 
     async def _close(self, call: Callable[[], Awaitable[Asset]]) -> Asset:
-        """Make the call that gives the asset its file, and remember that it was made until it is refused."""
+        """Make the call that gives the asset its file, and remember that it was made until it is refused.
+
+        One that is refused may have been made before, its answer lost: then the asset has its file.
+        """
+        made = self._journal.state.closing
         await self._journal.note(closing=True)
-        try:
-            asset = await self._calls.ours(await self._calls.patiently(call))
-        except RequestRejected:
-            await self._journal.note(closing=False)
-            raise
+
+        async def attempt() -> Asset:
+            nonlocal made
+            again, made = made, True
+            try:
+                return await call()
+            except RequestRejected:
+                found = await self._calls.arrived() if again else None
+                if found is None:
+                    await self._journal.note(closing=False)
+                    raise
+                return found
+
+        asset = await self._calls.ours(await self._calls.patiently(attempt))
         await self._journal.note(complete=True)
         return asset
 
