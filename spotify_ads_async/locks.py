@@ -37,7 +37,7 @@ def network_drive(folder: Path) -> str:
 
 async def taken_off_loop(take: Callable[[], T], give_back: Callable[[T], object]) -> T:
     """What ``take`` takes in a thread. Where the task is cancelled meanwhile, it is given back."""
-    taking = asyncio.get_running_loop().run_in_executor(None, take)
+    taking = asyncio.get_running_loop().run_in_executor(None, take)  # no task, which the loop's end would cancel
     try:
         return await asyncio.shield(taking)
     except asyncio.CancelledError:
@@ -70,8 +70,9 @@ def open_locked(path: Path) -> int | None:
         file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
         try:
             locked = try_lock(file)
-            if locked and path.exists() and os.path.samestat(os.fstat(file), path.stat()):
-                return file
+            with contextlib.suppress(FileNotFoundError):  # who had it took it away
+                if locked and os.path.samestat(os.fstat(file), path.stat()):
+                    return file
         except BaseException:
             os.close(file)
             raise

@@ -172,7 +172,8 @@ def _other_way(command: Any, option: str) -> str:  # noqa: ANN401 - the same
     from spotify_ads_async.bulk.listed import KINDS  # noqa: PLC0415 - errors alone need it
 
     name, called = option[2:].replace("-", "_"), {command.info_name, command.parent.info_name}
-    kinds = [kind for plural, kind in KINDS.items() if plural in called]
+    # Some commands are about any of them.
+    kinds = [kind for plural, kind in KINDS.items() if plural.replace(" ", "-") in called] or KINDS.values()
     if any(name in kind.answer_columns for kind in kinds):
         return f"; a field's value is chosen as in --where {name}=VALUE"
     asked = "query" in takes and any(name in kind.list.query for kind in kinds)

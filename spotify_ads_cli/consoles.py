@@ -8,16 +8,21 @@ from __future__ import annotations
 import codecs
 import io
 import os
+import select
+import signal
 import sys
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["go_on_unread", "take_everything"]
+__all__ = ["go_on_unread", "take_everything", "told_to_end"]
 
 _PLAIN = str.maketrans("…→·━╌┤└─“”▁▂▃▄▅▆▇█", '~>|=-|+-"".:-=+*#@')
 _HANDLER = "spotify-ads"
+_PIECE = getattr(select, "PIPE_BUF", 4096)
+"""A pipe that takes anything takes so many bytes at once."""
+_LOOK_MILLISECONDS = 200
 
 
 def take_everything() -> None:
@@ -43,23 +48,40 @@ _lost_results: list[type[OSError]] = []
 """Which failures to write results end nothing."""
 
 
+told_to_end: list[signal.Signals] = []
+"""By which signals this process was told to end, the latest last. From then on no write waits for whoever reads it."""
+
+
 def go_on_unread() -> None:
     """Go on where nobody reads standard output any more: a change begins, which is not to stop in its middle."""
     _lost_results.append(BrokenPipeError)
 
 
 class _Losing(io.FileIO):
-    """A file that may lose what is written to it, where that fails as ``losses`` say."""
+    """A file that may lose what is written to it, where that fails as ``losses`` say, or at the end nobody reads it."""
 
     def __init__(self, number: int, losses: list[type[OSError]]) -> None:
         super().__init__(number, "w", closefd=False)
         self._losses = losses
 
     def write(self, data: Buffer, /) -> int:
+        content, written = memoryview(data).cast("B"), 0
         try:
-            return super().write(data)
+            while written < content.nbytes and self._is_read():
+                written += super().write(content[written : written + _PIECE]) or 0
         except tuple(self._losses):
-            return memoryview(data).nbytes
+            pass
+        return content.nbytes
+
+    def _is_read(self) -> bool:
+        """Wait until something can be written, unless the process was told to end."""
+        if hasattr(select, "poll"):
+            poll = select.poll()
+            poll.register(self.fileno(), select.POLLOUT)
+            while not poll.poll(0 if told_to_end else _LOOK_MILLISECONDS):
+                if told_to_end:
+                    return False
+        return True
 
 
 def _losing(stream: TextIO, losses: list[type[OSError]]) -> TextIO:

@@ -12,8 +12,9 @@ import functools
 import logging
 import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Coroutine
 from contextvars import Context
+from typing import Any, cast
 
 import aiohttp
 import msgspec
@@ -131,9 +132,9 @@ class RefreshToken(NotCopied):
             # A task and context of its own: the call that needs it first may be cancelled, and the answer may hold the
             # only refresh token that is valid from now on. `finish` waits for it.
             refreshing = loop.create_task(self._refresh(http), name="refresh of an access token", context=Context())
-            self._refreshing = {one: task for one, task in self._refreshing.items() if not one.is_closed()} | {
-                loop: refreshing
-            }
+            for ended in [one for one in self._refreshing if one.is_closed()]:
+                _abandon(self._refreshing.pop(ended))
+            self._refreshing[loop] = refreshing
             refreshing.add_done_callback(lambda task: self._ended(loop, task))
         self._waiting += 1
         try:
@@ -299,6 +300,12 @@ class RefreshToken(NotCopied):
 
     def __repr__(self) -> str:
         return f"RefreshToken(client_id={self._client_id!r}, client_secret='***', refresh_token='***')"
+
+
+def _abandon(refreshing: asyncio.Task[Secret]) -> None:
+    """Its loop was closed, and it will never go on: it gives back its turn, for which others wait."""
+    with contextlib.suppress(RuntimeError):
+        cast("Coroutine[Any, Any, Secret]", refreshing.get_coro()).close()
 
 
 def _again(failure: SpotifyAdsError) -> SpotifyAdsError:

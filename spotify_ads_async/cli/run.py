@@ -19,13 +19,14 @@ import typer
 from spotify_ads_async import bulk
 from spotify_ads_async.auth.homes import provide_temporary_folder
 from spotify_ads_async.cli.consent import ConsentNeeded
-from spotify_ads_async.cli.signals import BY_OTHERS, on_signals, told_to_end
+from spotify_ads_async.cli.signals import BY_OTHERS, on_signals
 from spotify_ads_async.cli.terminal import progress_line
 from spotify_ads_async.cli.text import printable
 from spotify_ads_async.core.tasks import first_cause
 from spotify_ads_async.errors import ConfigurationError, InvalidRequest, OutcomeUnknown, SpotifyAdsError
 from spotify_ads_async.pagination.walk import WHILE_WALKING
 from spotify_ads_async.spreadsheets import SpreadsheetError
+from spotify_ads_cli.consoles import told_to_end
 
 __all__ = [
     "DONE",

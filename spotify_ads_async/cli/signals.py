@@ -11,14 +11,14 @@ from types import FrameType
 
 import anyio
 
-__all__ = ["BY_OTHERS", "on_interrupt", "on_signals", "told_to_end"]
+from spotify_ads_cli.consoles import told_to_end
+
+__all__ = ["BY_OTHERS", "on_interrupt", "on_signals"]
 
 BY_OTHERS = tuple(one for one in signal.Signals if one.name in {"SIGTERM", "SIGHUP"})
 """What other programs end a command with; Windows has one of them."""
 _ENDINGS = (signal.SIGINT, *BY_OTHERS)
 
-told_to_end: list[signal.Signals] = []
-"""By which signals this process was told to end, the latest last."""
 _reactions = defaultdict[signal.Signals, list[Callable[[], None]]](list)
 
 
@@ -32,31 +32,27 @@ def on_signals(react: Callable[[], None], numbers: Collection[signal.Signals] = 
     loop = asyncio.get_running_loop()
     heard = [one for one in numbers if one is signal.SIGINT or signal.getsignal(one) is not signal.SIG_IGN]
 
-    def told(number: signal.Signals) -> None:
-        told_to_end.append(number)
-        _reactions[number][-1]()
+    def told(number: int) -> None:
+        for reaction in _reactions[signal.Signals(number)][-1:]:
+            reaction()
 
     def handle(number: int, frame: FrameType | None) -> None:
         del frame
-        loop.call_soon_threadsafe(told, signal.Signals(number))
+        # Not by the loop's own way to hear signals: that hears none while a write waits for whoever reads the output.
+        told_to_end.append(signal.Signals(number))
+        loop.call_soon_threadsafe(told, number)
 
     before = {number: signal.getsignal(number) for number in heard}
     for number in heard:
         _reactions[number].append(react)
-        try:
-            loop.add_signal_handler(number, told, number)
-        except NotImplementedError:  # Windows: there a handler of Python's own has to wake the loop
-            signal.signal(number, handle)
+        signal.signal(number, handle)
     try:
         yield
     finally:
         for number in heard:
             _reactions[number].pop()
-            if _reactions[number]:
-                continue
-            with contextlib.suppress(NotImplementedError):
-                loop.remove_signal_handler(number)
-            signal.signal(number, before[number] or signal.SIG_DFL)
+            if not _reactions[number]:
+                signal.signal(number, before[number] or signal.SIG_DFL)
 
 
 @contextlib.asynccontextmanager

@@ -195,7 +195,8 @@ class _Protocol(ResponseHandler):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._drop_timeout()
+        if self._read_timeout_handle is not None:  # else the answer is there
+            self.start_timeout()
 
 
 class _Request(aiohttp.ClientRequest):

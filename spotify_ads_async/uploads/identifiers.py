@@ -187,10 +187,8 @@ def lines_of_workbook(table: Table) -> Iterator[str]:
             raise SpreadsheetError(
                 f"has hidden rows ({table.address(row.number)} is the first): show them, or delete them", row=row.number
             )
-        unseen = next(
-            (cell for at, cell in enumerate(row.cells, start=1) if table.is_hidden_column(at) and _named(str(cell))),
-            None,
-        )
+        header = enumerate(row.cells if row.number == 1 else (), start=1)
+        unseen = next((cell for at, cell in header if table.is_hidden_column(at) and _named(str(cell))), None)
         if unseen is not None:
             raise SpreadsheetError(
                 f"has a hidden column of identifiers ({_trimmed(str(unseen))}): show it, or delete it", row=row.number
@@ -271,7 +269,8 @@ def _records(lines: Iterator[str], columns: Sequence[str] | None) -> Iterator[tu
     """Each line, or each record below a header: its number, what should be identifiers, and its other cells.
 
     Last whether it is not clear whose they are: the record is wider than the header, or narrower with an identifier in
-    other cells, or one stands in a cell of several lines, where a quotation mark may have taken it from another record.
+    other cells, or one stands in a cell of several lines, where a quotation mark may have taken it from another record,
+    or a device's in a column of addresses.
     """
     first, begun = next(lines, ""), 1
     stated = stated_separator(first)
@@ -298,8 +297,11 @@ def _records(lines: Iterator[str], columns: Sequence[str] | None) -> Iterator[tu
 def _is_unclear(header: Sequence[str], record: Sequence[str], others: Sequence[str]) -> bool:
     unnamed = record[max((at for at, cell in enumerate(header, start=1) if cell), default=0) :]
     astray = [*(cell for cell in record if len(cell.splitlines()) > 1), *(others if len(record) < len(header) else ())]
-    return any(cell.strip() for cell in (record if len(record) > len(header) else unnamed)) or any(
-        normalised(piece) for cell in astray for piece in _BETWEEN.split(cell)
+    addresses = [cell for name, cell in zip(header, record, strict=False) if "mail" in name.lower()]
+    return (
+        any(cell.strip() for cell in (record if len(record) > len(header) else unnamed))
+        or any(normalised(piece) for cell in astray for piece in _BETWEEN.split(cell))
+        or any(_DEVICE.fullmatch(piece.strip().lower()) for cell in addresses for piece in _BETWEEN.split(cell))
     )
 
 

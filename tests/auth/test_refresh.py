@@ -8,8 +8,10 @@ import logging
 import os
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from typing import cast
 
+import aiohttp
 import pytest
 from support import calls, faults
 from support.accounts import Accounts, basic, form
@@ -29,6 +31,7 @@ from spotify_ads_async import (
     SpotifyAdsError,
     TransportOptions,
 )
+from spotify_ads_async.auth.token_stores import Tokens
 
 
 class Memory:
@@ -375,3 +378,35 @@ def test_a_token_that_no_header_can_hold_is_refused_when_it_is_given(token: str)
 def test_an_endpoint_that_would_show_the_secret_is_refused(address: str) -> None:
     with pytest.raises(ConfigurationError):
         RefreshToken("an-app", "secret", "refresh", token_url=address)
+
+
+def test_a_refresh_on_a_loop_that_was_closed_gives_its_turn_back() -> None:
+    waits = [3600.0, 0.0]
+
+    class Slow:
+        @contextlib.asynccontextmanager
+        async def turn(self) -> AsyncGenerator[None]:
+            yield
+
+        async def read(self) -> Tokens:
+            await asyncio.sleep(waits.pop(0))
+            return Tokens(refresh_token=Secret("r"), access_token=Secret("a"), issued_at=0.0, expires_at=4e9)
+
+        async def write(self, tokens: Tokens) -> None:
+            raise AssertionError(tokens)
+
+    credentials = RefreshToken("id", "", "old", store=Slow())
+
+    async def ask() -> str:
+        async with asyncio.timeout(60.0):
+            return (await credentials.token(cast("aiohttp.ClientSession", None))).reveal()
+
+    loop = asyncio.new_event_loop()
+    asking = ask()
+    begun = loop.create_task(asking)
+    while len(waits) > 1:
+        loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    assert asyncio.run(ask()) == "a"
+    assert not begun.done()
+    asking.close()

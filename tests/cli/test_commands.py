@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import csv
+import fcntl
 import io
 import json
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -127,7 +129,8 @@ def test_every_group_and_command_has_help(spotify_ads: CommandLine, group: str) 
         (["bulks"], "Did you mean 'bulk'?"),
         (["undo", "a.plan"], "'undo' is no command by itself: spotify-ads bulk undo"),
         ([""], "No such command ''"),
-        (["ads", "list", "--status", "ACTIVE"], "chosen as in --where status=VALUE"),
+        (["ad-sets", "list", "--status", "ACTIVE"], "chosen as in --where status=VALUE"),
+        (["export", "ad-sets", "--status", "ACTIVE"], "chosen as in --where status=VALUE"),
         (["campaigns", "list", "--updated-at-gte", "x"], "chooses by it as in --query updated_at_gte=VALUE"),
         (["call", "getCampaigs"], "did you mean getCampaigns"),
         (["ad-sets", "list", "--where", "stauts=ACTIVE"], "did you mean status?"),
@@ -377,6 +380,34 @@ def test_a_command_that_is_told_to_end_says_so_and_waits_for_nobody(spotify_ads:
         _, said = process.communicate(timeout=120)
         os.close(writing or 0)
     assert (process.returncode, "ended by SIGTERM" in said) == (128 + signal.SIGTERM, True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="small pipes")
+def test_a_command_whose_output_nobody_reads_is_ended_all_the_same(spotify_ads: CommandLine) -> None:
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    listing = spotify_ads.cold_command("ad-sets", "list", "-o", "csv")
+    with subprocess.Popen(listing, env=spotify_ads.environment, stdout=writer) as process:
+        os.close(writer)
+        select.select([reader], [], [], 120)
+        process.send_signal(signal.SIGTERM)
+        try:
+            assert process.wait(timeout=120) == 128 + signal.SIGTERM
+        finally:
+            os.close(reader)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes that do not block")
+def test_a_pipe_that_does_not_block_gets_everything() -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    program = "from spotify_ads_cli.consoles import take_everything as t; t(); print('x' * 300_000, 'end')"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=writer, stderr=subprocess.PIPE) as process:
+        os.close(writer)
+        with os.fdopen(reader, "rb") as output:
+            select.select([output], [], [], 120)
+            assert len(output.read()) == 300_005
+        assert (process.wait(timeout=120), process.stderr and process.stderr.read()) == (0, b"")
 
 
 def parquet(spotify_ads: CommandLine, *arguments: str) -> pa.Table:

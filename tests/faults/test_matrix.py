@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
+import socket
 import time
+import weakref
 from collections.abc import Callable, Sequence
 
+import aiohttp
 import pytest
 from _pytest.mark import ParameterSet
 from support import calls, faults
@@ -30,6 +35,7 @@ from spotify_ads_async import (
     TransportOptions,
 )
 from spotify_ads_async.events import CallFailed, Event, RequestRetried, RequestSent
+from spotify_ads_async.network.connections import open_http
 
 WINDOW = 30.0
 DEADLINE = 0.1
@@ -247,6 +253,37 @@ async def test_a_large_request_that_nobody_reads_took_no_effect(timeout: float |
                     await calls.LARGE_UPLOAD.by(ads)
         over.set()
     assert not caught.value.may_have_taken_effect
+
+
+class _SmallSockets(weakref.WeakSet[socket.socket]):
+    def add(self, item: socket.socket) -> None:
+        item.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        super().add(item)
+
+
+async def test_a_silence_after_a_body_that_was_taken_slowly_is_bounded() -> None:
+    over = asyncio.Event()
+
+    async def read_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            while True:
+                await reader.readexactly(2048)
+                await asyncio.sleep(0)
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        over.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        async with await asyncio.start_server(read_slowly, sock=listening, limit=2048) as server:
+            address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            async with open_http(TransportOptions(), sockets=_SmallSockets()) as http, asyncio.timeout(9.0):
+                with pytest.raises(aiohttp.SocketTimeoutError):
+                    await http.post(
+                        address, data=io.BytesIO(bytes(5 * 65536)), timeout=aiohttp.ClientTimeout(sock_read=0.3)
+                    )
+            await over.wait()
 
 
 async def test_a_deleted_draft_that_is_gone_on_the_second_attempt_counts_as_deleted() -> None:

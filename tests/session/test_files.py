@@ -10,8 +10,25 @@ from pathlib import Path
 import anyio
 import pytest
 
+from spotify_ads_async import locks
 from spotify_ads_async.core.files import whole_file, whole_file_off_loop
 from spotify_ads_async.locks import taken_off_loop
+
+
+def test_a_lock_that_is_taken_away_just_now_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, try_lock = tmp_path / "a.lock", locks.try_lock
+
+    def gone_for_the_first(file: int) -> bool:
+        monkeypatch.setattr(locks, "try_lock", try_lock)
+        path.unlink()
+        return try_lock(file)
+
+    monkeypatch.setattr(locks, "try_lock", gone_for_the_first)
+    monkeypatch.setattr(Path, "exists", lambda _: True)  # as it was a moment ago
+    file = locks.open_locked(path)
+    assert file is not None
+    assert os.path.samestat(os.fstat(file), path.stat())
+    locks.close_locked(file)
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
@@ -55,9 +72,10 @@ def test_what_is_no_file_is_written_to_and_stays(tmp_path: Path) -> None:
     assert (read, path.is_fifo()) == (["new"], True)
 
 
-async def test_what_a_task_was_taking_when_it_was_cancelled_is_given_back() -> None:
+@pytest.mark.parametrize("times", [1, 2])
+async def test_what_a_task_was_taking_when_it_was_cancelled_is_given_back(times: int) -> None:
     taking, go_on = asyncio.Event(), threading.Event()
-    loop = asyncio.get_running_loop()
+    loop, before = asyncio.get_running_loop(), asyncio.all_tasks()
     given: list[bool] = []
 
     def take() -> bool:
@@ -66,8 +84,12 @@ async def test_what_a_task_was_taking_when_it_was_cancelled_is_given_back() -> N
 
     task = asyncio.create_task(taken_off_loop(take, given.append))
     await taking.wait()
-    task.cancel()
-    loop.call_later(0, go_on.set)
+    for _ in range(times):
+        for one in asyncio.all_tasks() - before:  # as at a loop's end
+            one.cancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert given == [True]

@@ -294,6 +294,10 @@ def test_an_address_in_another_column_is_not_passed_over() -> None:
     lines = ["city,name,email,boss", "Ulm,Ann", "Lee,a@b.co,c@d.co", "Ulm,Eve,e@f.co"]
     assert list(identifiers(lines, None, counts)) == [sha256("e@f.co")]
     assert (counts.refused_lines, counts.empty) == ([3], 1)
+    counts = Counts()
+    lines = ["name,email,id", "Ann", f"Lee,{DEVICE}", "Eve,e@f.co,7"]
+    assert list(identifiers(lines, None, counts)) == [sha256("e@f.co")]
+    assert (counts.refused_lines, counts.empty) == ([3], 1)
     # Of a row wider than its header nobody knows which cell is whose.
     for wide in ("a@b.co,Ann,c@d.co", "e@f.co,Eve,,", "g@h.co,i@j.co,Guy"):
         counts = Counts()
@@ -331,8 +335,11 @@ async def test_a_list_in_a_workbook(account: AdAccount, tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match=r"lines 5"):
         await account.audiences.upload_file(path)
     book.active.delete_rows(5)
-    book.active["C1"] = "e-mail 2"
+    book.active["C1"], book.active["C2"] = "Heard of us by", "e-mail"
     book.active.column_dimensions["C"].hidden = True
+    book.save(path)
+    assert (await account.audiences.upload_file(path)).identifiers == 2
+    book.active["C1"] = "e-mail 2"
     book.save(path)
     with pytest.raises(InvalidRequest, match=r"has a hidden column of identifiers \(e-mail 2\)"):
         await account.audiences.upload_file(path)

@@ -24,6 +24,7 @@ from spotify_ads_async import QuotaTimeout, StoreUnavailable
 from spotify_ads_async.events import RequestSent
 from spotify_ads_async.governor import Admitted, Governor, Limit
 from spotify_ads_async.governor.shared import lift_pauses, open_store
+from spotify_ads_async.network.connections import before_leaving
 
 WINDOW = 2.0
 LIMITS = [Limit("client_id", requests=90, window=3 * WINDOW), Limit("ip", requests=30, window=WINDOW)]
@@ -135,6 +136,20 @@ async def test_a_request_whose_process_was_stopped_while_it_connected_asks_for_l
             await calls.READ.by(ads)
             assert (len(admitted), len(server.received)) == (leaves, leaves - 1)
     assert [window.in_flight for window in with_gaps.snapshot().windows] == [0, 0]
+
+
+async def test_a_void_grant_stays_void_where_the_store_hears_of_it_before_the_connection_is_there(store: str) -> None:
+    stopped_for, admitted = 0.0, list[object]()
+    with_gaps = Governor(LIMITS, store=store, clock=lambda: time.monotonic() + stopped_for)
+    with_gaps.subscribe(lambda event: admitted.append(event) if isinstance(event, Admitted) else None)
+    scope = with_gaps.scope(origin="https://api.example")
+    async with with_gaps, scope.admit(NAMES):
+        ask_again = before_leaving.get()
+        stopped_for = 60.0
+        async with scope.admit(NAMES):
+            assert ask_again is not None
+            await ask_again()
+    assert len(admitted) == 3
 
 
 async def test_eighty_threads_that_wait_are_all_served(store: str) -> None:
