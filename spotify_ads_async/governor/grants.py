@@ -117,7 +117,7 @@ class Outlook(msgspec.Struct, kw_only=True):
     ``free`` tokens are not out, ``out`` are; ``due`` says, where more wait than may leave, in how long one of these is
     back, how many are within the next thirty-second of a cycle, and so on. ``active`` processes lack tokens, this one
     with them; ``waiting`` are the others' requests. Bulk leaves a ``reserve`` of tokens. All of it is as it was
-    ``heard_at``, in seconds of the receiver's clock.
+    ``heard_at``, in seconds of the receiver's clock; by the store's, in microseconds, it is ``paused_until`` then.
     """
 
     free: int
@@ -131,6 +131,7 @@ class Outlook(msgspec.Struct, kw_only=True):
     smooth: bool = False
     pause: Pause | None = None
     heard_at: float = -math.inf
+    paused_until: int = 0
 
     def wait(self, position: int, now: float, cycle: float, *, kept: int) -> float:
         """Seconds until this process can have been granted the token at ``position``, beside ``kept`` unused ones."""

@@ -397,6 +397,19 @@ def test_a_command_whose_output_nobody_reads_is_ended_all_the_same(spotify_ads: 
             os.close(reader)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes that do not block")
+def test_a_pipe_that_does_not_block_gets_everything() -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    program = "from spotify_ads_cli.consoles import take_everything as t; t(); print('x' * 300_000, 'end')"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=writer, stderr=subprocess.PIPE) as process:
+        os.close(writer)
+        with os.fdopen(reader, "rb") as output:
+            select.select([output], [], [], 120)
+            assert len(output.read()) == 300_005
+        assert (process.wait(timeout=120), process.stderr and process.stderr.read()) == (0, b"")
+
+
 def parquet(spotify_ads: CommandLine, *arguments: str) -> pa.Table:
     """What a command writes as Parquet."""
     ended = subprocess.run(

@@ -209,7 +209,7 @@ class Conversation:
                 self.news.add(window)
             return
         for window, heard in zip(said.windows, reply.windows, strict=True):
-            self._hear(window, heard, now)
+            self._hear(window, heard, reply.time, now)
         use_by = said.asked_at + self.lease / 2
         for grants, numbers in said.told:
             for number, end in numbers.items():
@@ -234,12 +234,14 @@ class Conversation:
         self._store_ahead, self._last_at = at_most if jumped else min(at_most, known), now
         return jumped
 
-    def _hear(self, window: Window, said: Outlook, now: float) -> None:
+    def _hear(self, window: Window, said: Outlook, store_time: int, now: float) -> None:
         """Take in what the store says of one window."""
         known, window.outlook, said.heard_at = window.outlook, said, now
         until = -math.inf if said.pause is None else now + said.pause.left / 1e6
-        shorter = window.paused_until - max(now, until)
-        if shorter > _MARGIN_SECONDS + window.pause_length * _DRIFT and window not in self.news:
+        # By the store's clock, for an answer may have been on its way for long.
+        said.paused_until = 0 if said.pause is None else store_time + said.pause.left
+        shorter = known.paused_until - max(store_time, said.paused_until)
+        if shorter > _microseconds(_MARGIN_SECONDS) and window.paused_until > now and window not in self.news:
             if said.epoch == known.epoch:  # a hand ended the pause there
                 window.lift()
                 self.ask_soon()

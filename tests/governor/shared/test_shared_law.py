@@ -614,6 +614,20 @@ def test_a_governor_lifts_the_pauses_of_its_own_windows_for_every_process() -> N
     run_virtually(lambda _: scenario())
 
 
+def test_answers_of_a_store_that_come_late_by_turns_forget_no_refusal() -> None:
+    async def scenario() -> None:
+        store = VirtualStore(VirtualServer(), random.Random(15), latency=0.9)  # noqa: S311 (load, no secrets)
+        clock = asyncio.get_running_loop().time
+        async with Governor(LIMITS[:1], store=store, clock=clock) as governor:
+            for pause in (30, 30):
+                async with governor.admit({"client_id"}) as admission:
+                    admission.answered(status=429, headers={"Retry-After": str(pause)})
+                await asyncio.sleep(pause + 1.0)
+            assert governor.snapshot().windows[0].reserved_for_others > 75, "a second refusal in a row teaches"
+
+    run_virtually(lambda _: scenario())
+
+
 def test_a_store_that_lost_its_data_is_told_of_a_pause_again() -> None:
     async def scenario() -> None:
         fleet = Fleet(seed=14, processes=1)
