@@ -33,7 +33,7 @@ Encoding = Annotated[
 ]
 
 
-SkipInvalid = Annotated[bool, typer.Option("--skip-invalid", help="Leave out lines of a list that hold no identifier.")]
+SkipInvalid = Annotated[bool, typer.Option("--skip-invalid", help="Leave out lines that are not plainly a customer's.")]
 
 
 def upload(

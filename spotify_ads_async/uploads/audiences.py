@@ -71,7 +71,7 @@ class UploadedAudience(msgspec.Struct, frozen=True, kw_only=True):
         repeated: how many came again and were left out.
         cleaned: how many had something around or in them that does not belong to them, such as ``mailto:`` or invisible
             characters.
-        refused: how many lines held none, or something that may be one and cannot be read.
+        refused: how many lines were not plainly one customer's; nothing of them was uploaded.
         empty: how many rows below a header have something, and nothing in the columns of identifiers.
         encoding: what the file was read as, empty where there was no file.
         encoding_assumed: whether the file does not tell that.
