@@ -230,9 +230,11 @@ class TotalsCall(ReportCall[TotalsRow]):
         batches = totals_batches(self._query)
         if not self._divided(batches) and self._start is not None:
             return super()._pager()
-        parts = BatchPager(self._operation, batches, _summed_by_time, ahead=self._read_ahead)
         # A day of an account's own time zone may lie in two windows.
-        return DistinctPager(parts, self._operation.id, self._query)
+        days = Repeats(self._operation.id, self._query)
+        return BatchPager(
+            self._operation, batches, lambda parts: days.without(_summed_by_time(parts)), ahead=self._read_ahead
+        )
 
 
 def _summed_by_time(parts: list[list[TotalsRow]]) -> list[TotalsRow]:

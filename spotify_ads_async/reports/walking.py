@@ -46,6 +46,8 @@ class DistinctPager(Generic[RowT]):
         accepted = self._pager.accept(request, page)
         self.done = self._pager.done
         rows = accepted.rows or []
+        # A walk that goes on from a position passes over the rows before it, and they may repeat, too.
+        self._repeats.without(page.items[: len(page.items) - len(rows)])
         self._places = [place for place, row in enumerate(rows) if self._repeats.is_new(row)]
         return PageOutcome([rows[place] for place in self._places], restart=accepted.restart)
 

@@ -408,6 +408,20 @@ ONE, OTHER = str(UUID(int=1)), str(UUID(int=2))
 FIRST = today() - 2 * ONE_DAY
 
 
+async def test_a_row_that_came_before_a_position_comes_not_again() -> None:
+    pages = [
+        answer(200, {"rows": [row_of(ONE, FIRST)], "continuation_token": "next"}),
+        answer(200, {"rows": [row_of(ONE, FIRST), row_of(OTHER, FIRST)]}),
+    ]
+    async with RawServer(script=[*pages, *pages]) as server, client(server.base_url) as ads:
+        report = ads.ad_account(ACCOUNT).reports.aggregate(entity_type=CAMPAIGN, fields=[CLICKS]).reading_ahead(0)
+        async with report.walk() as walk:
+            assert (await anext(walk)).entity_id == ONE
+            position = walk.position
+        server.script[:] = pages
+        assert [row.entity_id for row in await report.starting_at(position).collect()] == [OTHER]
+
+
 @pytest.mark.parametrize(
     ("change", "why"),
     [
