@@ -137,7 +137,9 @@ class Passes:
         if self._is_settled(unseen):
             return True
         self._fruitless = 0 if self.sweep.found else self._fruitless + 1
-        in_doubt = self._fixed and (unseen > 0 or self.reordered or (self.lied and self.sweep.unproven))
+        in_doubt = not self._counts_vouch
+        if self._fixed:
+            in_doubt = unseen > 0 or self.reordered or (self.lied and self.sweep.unproven)
         if self._number >= (_MAX_SWEEPS_IN_DOUBT if in_doubt else _MAX_SWEEPS) or (
             in_doubt and self._fruitless >= _MAX_FRUITLESS
         ):
@@ -149,13 +151,18 @@ class Passes:
         self.watch = Watch(self._operation, self._limit)
         return False
 
+    @property
+    def _counts_vouch(self) -> bool:
+        """Whether the server's counts can prove that nothing is missing."""
+        return self.counts.least is not None and not self.lied
+
     def _is_settled(self, unseen: int) -> bool:
         """Whether the pass that ends now leaves no doubt."""
         sweep = self.sweep
         if unseen > 0:
             return False
         if not self._fixed:
-            return not (self.disturbed and sweep.found)
+            return not (self.disturbed and (sweep.found or not self._counts_vouch))
         if self._number == 1 and self.floor + len(self.seen) < (self.counts.last or 0) <= (self.counts.first or 0):
             # Rows went and others came, or went and came back: a replica that lags behind may have answered.
             return False
@@ -174,7 +181,7 @@ class Passes:
         """What to say after the last of ``yielded`` rows, where some are missing."""
         if self.missing <= 0:
             return None
-        if not self._fixed:
+        if not self._fixed and self._counts_vouch:
             why = (
                 f"{self._number} passes did not meet them: edits keep moving them under the order that the list was"
                 " asked for; walk it by CREATED_AT or ID where the operation offers that, or when less is edited"
