@@ -348,13 +348,8 @@ def _scalar(schema: Schema, mode: Mode, pointer: str) -> str:
 def _constraints(schema: Schema) -> dict[str, object]:
     """The keywords of ``msgspec.Meta`` for what the schema demands."""
     unit = "Items" if schema.get("type") == "array" else "Length"
-    ours = {
-        "minimum": "ge",
-        "maximum": "le",
-        f"min{unit}": "min_length",
-        f"max{unit}": "max_length",
-        "pattern": "pattern",
-    }
+    ours = {"minimum": "ge", "maximum": "le", f"min{unit}": "min_length", f"max{unit}": "max_length"}
+    ours["pattern"] = "pattern"
     found: dict[str, object] = {name: schema[said] for said, name in ours.items() if schema.get(said) is not None}
     re.compile(schema.get("pattern", ""))
     if found.get("min_length") == 0:

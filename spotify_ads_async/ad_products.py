@@ -110,10 +110,7 @@ class AdProducts:
         )
 
     def matters(self, entity: EntityKind, action: Action, fields: Iterable[str] | None = None) -> bool:
-        """Whether the catalogue asks anything of such requests that a program can check, for any product.
-
-        ``fields`` are those that the requests change, where they are known.
-        """
+        """Whether any product's rules ask what a program can check of such requests, about ``fields`` where given."""
         rules = [self.catalog.rules(product, entity, action) for product in self.catalog.products]
         return any(one.checkable and (fields is None or one.are_about(fields)) for one in rules)
 

@@ -49,11 +49,7 @@ def _version(package: str) -> str:
 async def check_configuration(examination: Examination) -> AsyncIterator[Finding]:
     """What is set, and where each setting came from. Leaves ``settings``."""
     if origins.problem:
-        yield Finding.problem(
-            "configuration",
-            origins.problem,
-            "correct the config file, or move it away, or correct the variable that is named",
-        )
+        yield Finding.problem("configuration", origins.problem, "correct the config file or the variable that is named")
         return
     for name in sorted(name.removeprefix(PREFIX) for name in os.environ if name.startswith(PREFIX)):
         if name not in VARIABLES and not name.startswith("REQUIRE_"):
