@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import io
+import os
+import select
 import socket
 import sys
 from contextlib import AsyncExitStack
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spotify_ads_async.auth.homes import state_folder
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.run import run, say, usage_error
+from spotify_ads_async.cli.signals import on_interrupt
 from spotify_ads_async.money import InvalidAmount, from_micros, read_amount
+from spotify_ads_cli.consoles import told_to_end
+
+if TYPE_CHECKING:
+    from typing_extensions import WriteableBuffer
 
 __all__ = ["mcp"]
+
+_LOOK_MILLISECONDS = 200
 
 
 def mcp(
@@ -54,9 +64,24 @@ def mcp(
                 say(f"http://127.0.0.1:{port}/mcp · Ctrl-C ends it")
                 await server.run_streamable_http_async(host="127.0.0.1", port=port)
             else:
-                await server.run_stdio_async()
+                sys.stdin = io.TextIOWrapper(io.BufferedReader(_UntilToldToEnd(os.dup(0))))
+                async with on_interrupt(lambda: None):
+                    await server.run_stdio_async()
 
     run(serve)
+
+
+class _UntilToldToEnd(io.FileIO):
+    """Standard input, which ends, too, when the process is told to: no signal ends a read in the server's thread."""
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        if hasattr(select, "poll"):
+            poll = select.poll()
+            poll.register(self.fileno(), select.POLLIN)
+            while not poll.poll(_LOOK_MILLISECONDS):
+                if told_to_end:
+                    return 0
+        return super().readinto(buffer) or 0
 
 
 def _require_free(port: int) -> None:

@@ -397,6 +397,22 @@ def test_a_command_whose_output_nobody_reads_is_ended_all_the_same(spotify_ads: 
             os.close(reader)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="reads that can be looked at")
+def test_a_server_for_agents_is_ended_while_its_agent_says_nothing(spotify_ads: CommandLine) -> None:
+    about = {"protocolVersion": "2025-03-26", "capabilities": {}, "clientInfo": {"name": "agent", "version": "1"}}
+    hello = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": about}) + "\n"
+    with subprocess.Popen(
+        spotify_ads.cold_command("mcp"), env=spotify_ads.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(hello.encode())
+        process.stdin.flush()
+        assert b"serverInfo" in process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=120) == 0
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes that do not block")
 def test_a_pipe_that_does_not_block_gets_everything() -> None:
     reader, writer = os.pipe()
