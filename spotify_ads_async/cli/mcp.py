@@ -20,7 +20,7 @@ from spotify_ads_async.money import InvalidAmount, from_micros, read_amount
 from spotify_ads_cli.consoles import told_to_end
 
 if TYPE_CHECKING:
-    from typing_extensions import WriteableBuffer
+    from typing_extensions import Buffer
 
 __all__ = ["mcp"]
 
@@ -74,7 +74,7 @@ def mcp(
 class _UntilToldToEnd(io.FileIO):
     """Standard input, which ends, too, when the process is told to: no signal ends a read in the server's thread."""
 
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
+    def readinto(self, buffer: Buffer, /) -> int:
         if hasattr(select, "poll"):
             poll = select.poll()
             poll.register(self.fileno(), select.POLLIN)
