@@ -128,7 +128,7 @@ class Passes:
         none did.
         """
         counted = self.counted(came) if lasting or (came and not self.disturbed) else 0
-        moved = self.reordered or self.sweep.unexplained
+        moved = self.reordered or self.sweep.unexplained or (self.disturbed and not self._fixed)
         self.missing = max(short, counted, int(moved and not lasting))
 
     def end(self, short: int = 0) -> bool:

@@ -158,6 +158,19 @@ async def test_an_order_that_edits_change_is_no_excuse_where_nothing_counts_the_
         assert error is not None or server.throughout == set(found), f"seed {seed}: {len(found)} rows"
 
 
+@pytest.mark.parametrize("seed", [7, 23, 40])
+async def test_a_walk_that_goes_on_under_an_order_that_edits_change_loses_nothing_in_silence(seed: int) -> None:
+    server = Shuffled(seed, 49, shows_dates=True)
+    call = ListCall(server, DATED, query={"limit": 50, "sort_field": "UPDATED_AT"}).reading_ahead(0)
+    async with call.walk() as walk:
+        found = [await anext(walk) for _ in range(400)]
+        position = walk.position
+    archived = {row.id for row in found[:8]}
+    server.rows = [row for row in server.rows if row[1] not in archived]
+    with pytest.raises(WalkIncomplete):
+        await call.starting_at(position).collect()
+
+
 class Lagging(Shuffled):
     """Of 180 rows, one answer comes from a replica that does not have some of them yet, and counts so many less."""
 
