@@ -216,11 +216,13 @@ def seconds_told(spotify_ads: CommandLine, command: str) -> list[int]:
     words = spotify_ads.command(*command.split())
     with subprocess.Popen(words, env=outside, cwd=spotify_ads.folder, stdin=ours, stdout=ours, stderr=ours) as process:
         os.close(ours)
-        written = b""
+        written, interrupted = b"", False
         with contextlib.suppress(OSError):
             while select.select([theirs], [], [], LONGEST_SECONDS)[0] and (piece := os.read(theirs, 65536)):
                 written += piece
-                if any(int(one) >= 3 for one in SECONDS.findall(CONTROL.sub("", written.decode(errors="ignore")))):
+                said = SECONDS.findall(CONTROL.sub("", written.decode(errors="ignore")))
+                if not interrupted and any(int(one) >= 3 for one in said):
+                    interrupted = True  # once: a second one ends whatever is at its end already
                     process.send_signal(signal.SIGINT)
         os.close(theirs)
         assert process.wait(timeout=LONGEST_SECONDS) == INTERRUPTED, written.decode()
