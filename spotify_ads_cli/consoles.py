@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["go_on_unread", "take_everything", "told_to_end"]
+__all__ = ["go_on_unread", "is_ready", "take_everything", "told_to_end"]
 
 _PLAIN = str.maketrans("…→·━╌┤└─“”▁▂▃▄▅▆▇█", '~>|=-|+-"".:-=+*#@')
 _HANDLER = "spotify-ads"
@@ -52,6 +52,17 @@ told_to_end: list[signal.Signals] = []
 """By which signals this process was told to end, the latest last. From then on no write waits for whoever reads it."""
 
 
+def is_ready(number: int, *, to_write: bool) -> bool:
+    """Wait until a file can be written or read, unless the process was told to end and it cannot yet."""
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(number, select.POLLOUT if to_write else select.POLLIN)
+        while not poll.poll(0 if told_to_end else _LOOK_MILLISECONDS):
+            if told_to_end:
+                return False
+    return True
+
+
 def go_on_unread() -> None:
     """Go on where nobody reads standard output any more: a change begins, which is not to stop in its middle."""
     _lost_results.append(BrokenPipeError)
@@ -67,21 +78,11 @@ class _Losing(io.FileIO):
     def write(self, data: Buffer, /) -> int:
         content, written = memoryview(data).cast("B"), 0
         try:
-            while written < content.nbytes and self._is_read():
+            while written < content.nbytes and is_ready(self.fileno(), to_write=True):
                 written += super().write(content[written : written + _PIECE]) or 0
         except tuple(self._losses):
             pass
         return content.nbytes
-
-    def _is_read(self) -> bool:
-        """Wait until something can be written, unless the process was told to end."""
-        if hasattr(select, "poll"):
-            poll = select.poll()
-            poll.register(self.fileno(), select.POLLOUT)
-            while not poll.poll(0 if told_to_end else _LOOK_MILLISECONDS):
-                if told_to_end:
-                    return False
-        return True
 
 
 def _losing(stream: TextIO, losses: list[type[OSError]]) -> TextIO:

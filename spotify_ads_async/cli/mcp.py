@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import select
 import socket
 import sys
 from contextlib import AsyncExitStack
@@ -17,14 +16,12 @@ from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.run import run, say, usage_error
 from spotify_ads_async.cli.signals import on_interrupt
 from spotify_ads_async.money import InvalidAmount, from_micros, read_amount
-from spotify_ads_cli.consoles import told_to_end
+from spotify_ads_cli.consoles import is_ready
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 __all__ = ["mcp"]
-
-_LOOK_MILLISECONDS = 200
 
 
 def mcp(
@@ -75,13 +72,7 @@ class _UntilToldToEnd(io.FileIO):
     """Standard input, which ends, too, when the process is told to: no signal ends a read in the server's thread."""
 
     def readinto(self, buffer: Buffer, /) -> int:
-        if hasattr(select, "poll"):
-            poll = select.poll()
-            poll.register(self.fileno(), select.POLLIN)
-            while not poll.poll(_LOOK_MILLISECONDS):
-                if told_to_end:
-                    return 0
-        return super().readinto(buffer) or 0
+        return super().readinto(buffer) or 0 if is_ready(self.fileno(), to_write=False) else 0
 
 
 def _require_free(port: int) -> None:
