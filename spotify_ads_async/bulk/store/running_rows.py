@@ -55,7 +55,8 @@ class RunningRows:
             (encode(row.before), encode(row.after), row.text, row.name, row.number),
         )
         self._connection.executemany(
-            "UPDATE step SET body = ?1, reason = iif(state = ?2, reason, ''), state = ?2 WHERE row = ?3 AND position = ?4",
+            "UPDATE step SET body = ?1, reason = iif(state = ?2, reason, ''), state = ?2 WHERE row = ?3 AND"
+            " position = ?4",
             [(encode(step.body), step.state, row.number, step.position) for step in row.steps],
         )
         rows.renew_checksum(self._connection, row.number)
