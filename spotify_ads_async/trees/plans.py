@@ -220,8 +220,8 @@ class Planner:
         changes = {"name": name or self._rename(ad_set.name or ""), "campaign_id": _PARENT_TO_COME, **times}
         wanted: dict[str, Any] = {}
         notes: list[str] = []
-        # An account that is suspended pauses its ad sets too, which is no wish of whoever made them. A pause of which no
-        # reason is told is one.
+        # An account that is suspended pauses its ad sets too, which is no wish of whoever made them. A pause without a
+        # reason is one.
         by_user = ad_set.pause_reason is None or (ad_set.delivery is None and str(ad_set.pause_reason) == "USER_PAUSED")
         paused = ad_set.is_paused and by_user
         if paused and str(ad_set.delivery) == "ON":
