@@ -172,6 +172,16 @@ def test_times_without_an_offset_are_in_utc(served: Served) -> None:
     assert [one.start_time for one in rows] == DAYS[:2]
 
 
+@pytest.mark.parametrize("form", [(), ("--chart",), ("-o", "svg")], ids=" ".join)
+def test_a_day_of_another_time_zone_does_not_go_by_the_name_of_the_day_before(
+    served: Served, form: tuple[str, ...]
+) -> None:
+    served.tell(report(row({"LEADS": "7"}, day=START - timedelta(hours=1))))
+    told = served.command("--metrics", "leads", *form).stdout
+    assert "2026-02-28" in told
+    assert told.count("2026-02-28") == told.count("2026-02-28T23:00:00Z")
+
+
 def test_rows_that_repeat_come_once_and_rows_that_contradict_are_an_error(served: Served) -> None:
     first, other = row({"IMPRESSIONS": "7"}), row({"IMPRESSIONS": "8"}, day=DAYS[1])
     again = first.replace(ENTITIES[0], ENTITIES[0].upper())
