@@ -24,6 +24,7 @@ from spotify_ads_async import (
     NotEnoughData,
     RequestRejected,
     ServerError,
+    WalkIncomplete,
 )
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.models import InsightDimension, ReportEntityType, ReportField, ReportFieldType, ReportGranularity
