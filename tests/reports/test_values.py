@@ -207,6 +207,13 @@ def test_minus_five_is_hidden_in_every_metric_but_spend(metric: str) -> None:
     assert found.hidden == (metric,)
 
 
+def test_a_rate_in_a_table_has_no_currency(served: Served) -> None:
+    told = report(row({"SPEND": "1.5", "CTR": "0.0125", "FREQUENCY": "2.5"}))
+    served.tell(told.removesuffix(b"}") + b', "currency_code": "EUR"}')
+    cells = served.command("--metrics", "spend,ctr,frequency").stdout.splitlines()[1].split()
+    assert cells[2:6] == ["1.50", "EUR", "0.0125", "2.50"]
+
+
 def test_what_does_not_add_up_has_no_sum() -> None:
     rows = [ReportRow(stats=[ReportField(field_type=ReportFieldType.REACH, field_value=Decimal(5))])]
     for metric in ("REACH", "LISTENERS", "FREQUENCY", "CTR", "E_CPCL", "COST_PER_LEAD", "ADDED_LATER"):
