@@ -220,11 +220,13 @@ class Planner:
         changes = {"name": name or self._rename(ad_set.name or ""), "campaign_id": _PARENT_TO_COME, **times}
         wanted: dict[str, Any] = {}
         notes: list[str] = []
-        # An account that is suspended pauses its ad sets too: that is no wish of whoever made them.
-        forced = ad_set.is_paused and ad_set.pause_reason is not None and str(ad_set.pause_reason) != "USER_PAUSED"
-        wanted["delivery"] = (
-            "OFF" if ad_set.delivery is None and ad_set.is_paused and not forced else _delivery(ad_set.delivery, notes)
-        )
+        # An account that is suspended pauses its ad sets too, which is no wish of whoever made them. A pause without a
+        # reason is one.
+        by_user = ad_set.pause_reason is None or (ad_set.delivery is None and str(ad_set.pause_reason) == "USER_PAUSED")
+        paused = ad_set.is_paused and by_user
+        if paused and str(ad_set.delivery) == "ON":
+            notes.append("whether it runs is not known (its delivery is ON, and is_paused is true): the copy is off")
+        wanted["delivery"] = "OFF" if paused else _delivery(ad_set.delivery, notes)
         part = self._part("ad_set", ad_set, changes, wanted=wanted, notes=notes)
         ads: list[PartPlan] = []
         for ad in tree.ads:
