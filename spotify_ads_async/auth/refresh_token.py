@@ -132,7 +132,7 @@ class RefreshToken(NotCopied):
             # A task and context of its own: the call that needs it first may be cancelled, and the answer may hold the
             # only refresh token that is valid from now on. `finish` waits for it.
             refreshing = loop.create_task(self._refresh(http), name="refresh of an access token", context=Context())
-            self._abandon(lambda one: one.is_closed())
+            _abandon(self._refreshing, lambda one: one.is_closed())
             self._refreshing[loop] = refreshing
             refreshing.add_done_callback(lambda task: self._ended(loop, task))
         self._waiting += 1
@@ -193,14 +193,6 @@ class RefreshToken(NotCopied):
         if not refreshing.cancelled():
             refreshing.exception()  # whoever waits is told; where nobody does any more, nobody misses it
 
-    def _abandon(self, gone: Callable[[asyncio.AbstractEventLoop], bool]) -> None:
-        """What is under way on such loops will never go on: it gives back its turn, for which others wait."""
-        for refreshing in [self._refreshing.pop(loop) for loop in list(self._refreshing) if gone(loop)]:
-            # Where the loop goes on after all, whoever waits there is told.
-            for end in (cast("Coroutine[Any, Any, Secret]", refreshing.get_coro()).close, refreshing.cancel):
-                with contextlib.suppress(RuntimeError, ValueError):
-                    end()
-
     def _fresh(self, access: _Access) -> bool:
         return self._clock() < access.stale_at and time.time() < access.stale_at_posix
 
@@ -215,7 +207,7 @@ class RefreshToken(NotCopied):
             )
 
     async def _refresh(self, http: aiohttp.ClientSession) -> Secret:
-        async with self._kept.turn(lambda: self._abandon(lambda one: not one.is_running())):
+        async with self._kept.turn(lambda: _abandon(self._refreshing, lambda one: not one.is_running())):
             if self._access is not None and self._fresh(self._access):
                 return self._access.token  # another loop was faster
             kept = await self._kept.read()
@@ -307,6 +299,17 @@ class RefreshToken(NotCopied):
 
     def __repr__(self) -> str:
         return f"RefreshToken(client_id={self._client_id!r}, client_secret='***', refresh_token='***')"
+
+
+def _abandon(
+    under_way: dict[asyncio.AbstractEventLoop, asyncio.Task[Secret]], gone: Callable[[asyncio.AbstractEventLoop], bool]
+) -> None:
+    """What is under way on such loops will never go on: it gives back its turn, for which others wait."""
+    for refreshing in [under_way.pop(loop) for loop in list(under_way) if gone(loop)]:
+        # Where the loop goes on after all, whoever waits there is told.
+        for end in (cast("Coroutine[Any, Any, Secret]", refreshing.get_coro()).close, refreshing.cancel):
+            with contextlib.suppress(RuntimeError, ValueError):
+                end()
 
 
 def _again(failure: SpotifyAdsError) -> SpotifyAdsError:
