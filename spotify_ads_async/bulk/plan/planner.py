@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import islice
+from itertools import islice, starmap
 from pathlib import Path
 from typing import Any
 
@@ -337,11 +337,9 @@ class _Planning:
         waiting: list[Found] = []
 
         def decide(found: Sequence[Found], plan: PlanFile) -> None:
-            answers = dict(found)
-            rows = plan.planning.take(answers)
             # One after the other, so that what each needs is still at hand.
             with plan.transaction():
-                plan.planning.decide(self._decided(row, answers.pop(row.entity_id)) for row in rows)
+                plan.planning.decide(starmap(self._decided, plan.planning.take(found)))
 
         async def take(found: Sequence[Found], least: int = _BATCH) -> None:
             waiting.extend(found)

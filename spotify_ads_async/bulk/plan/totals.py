@@ -17,10 +17,10 @@ from spotify_ads_async.money import format_micros
 __all__ = ["PlanTotals", "is_off"]
 
 _ARCHIVED = "ARCHIVED"
-_TIMES = frozenset({"start_time", "end_time"})
-_FLIGHT = _TIMES | {"budget"}
 _SWITCHES = frozenset({"delivery", "status"})
+_FLIGHT = frozenset({"start_time", "end_time", "budget"})
 _SPENT = _FLIGHT | _SWITCHES
+_WHEN = _SPENT - {"budget"}
 _NOTHING: Mapping[str, Any] = {}
 
 
@@ -144,20 +144,22 @@ class PlanTotals(msgspec.Struct, kw_only=True):
 
     def _add_budget(self, before: Mapping[str, Any], after: Mapping[str, Any], state: Mapping[str, Any]) -> None:
         """Count the budget of an ad set, and what it may spend until its flight ends."""
-        earlier = {**state, **before}
-        later = {**earlier, **after}
-        days = days_after = days_left(earlier, self.now)
-        if not _TIMES.isdisjoint(after):
-            days_after = days_left(later, self.now)
-        old_type, old = type_and_amount(earlier.get("budget"))
-        new_type, new = type_and_amount(later.get("budget"))
+        days = days_after = days_left(state, self.now)
+        begins = False
+        if not _WHEN.isdisjoint(after):
+            earlier = {**state, **before}
+            later = {**earlier, **after}
+            days, days_after = days_left(earlier, self.now), days_left(later, self.now)
+            begins = is_off(earlier) and not is_off(later)
+        budget = before.get("budget") or state.get("budget")
+        old_type, old = type_and_amount(budget)
+        new_type, new = type_and_amount(after.get("budget", budget))
         if "budget" in after:
             if old is not None:
                 self.budget_before[str(old_type)] += old
             if new is not None:
                 self.budget_after[str(new_type)] += new
         most_before, most_after = most_of(old_type, old, days), most_of(new_type, new, days_after)
-        begins = not _SWITCHES.isdisjoint(after) and is_off(earlier) and not is_off(later)
         # A flight that is prolonged spends more of the same budget; nothing bounds what has no end.
         prolonged = days != days_after and _bound(most_after) > _bound(most_of(new_type, new, days))
         counts_whole = old_type != new_type or begins or prolonged
