@@ -146,8 +146,9 @@ def _query_string(query: Mapping[str, object]) -> str:
     """Arrays become repeated keys: the API takes no commas."""
     pairs: list[str] = []
     for name, value in query.items():
-        several = not isinstance(value, str) and isinstance(value, Iterable)
-        values = cast("Iterable[object]", value) if several else (value,)
+        values: Iterable[object] = (value,)
+        if not isinstance(value, str) and isinstance(value, Iterable):
+            values = cast("Iterable[object]", value)
         pairs += [f"{_escaped(name)}={_escaped(_text(one))}" for one in values]
     return "&".join(pairs)
 
