@@ -35,8 +35,12 @@ def network_drive(folder: Path) -> str:
     return kind if kind in _NETWORK_DRIVES else ""
 
 
-async def taken_off_loop(take: Callable[[], T], give_back: Callable[[T], object]) -> T:
-    """What ``take`` takes in a thread. Where the task is cancelled meanwhile, it is given back."""
+async def taken_off_loop(take: Callable[[], T], give_back: Callable[[T], object] = lambda _: None) -> T:
+    """What ``take`` takes or does in a thread. Where the task is cancelled meanwhile, it is awaited, and given back.
+
+    Anyio's threads are awaited under its own cancellation alone. Nothing that a thread works on, such as an open
+    SQLite file, may be closed under it: that ends the process.
+    """
     taking = asyncio.get_running_loop().run_in_executor(None, take)  # no task, which the loop's end would cancel
     try:
         return await asyncio.shield(taking)

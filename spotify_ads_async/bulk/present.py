@@ -15,13 +15,17 @@ from spotify_ads_async.pagination.order import with_order
 from spotify_ads_async.pagination.page import Caller
 from spotify_ads_async.pagination.some import batched
 
-__all__ = ["PAGE_SIZE", "Found", "Take", "read_present"]
+__all__ = ["MISSING", "PAGE_SIZE", "Found", "Take", "read_present"]
 
 PAGE_SIZE = 50
 """The largest page that the lists of campaigns, ad sets and ads give."""
 
 _WITHOUT_ASKING = 2
-_MISSING = frozenset({400, 404})
+MISSING = frozenset({400, 404})
+"""What a single read of something that is not there is answered with.
+
+The document has no 404 for every kind: then 400 says the same.
+"""
 
 Found = tuple[str, msgspec.Struct | None]
 """An id and its entity, None where there is none."""
@@ -99,8 +103,7 @@ class _Reader:
                     self._entity.get, path={**self._path, self._entity.id_column: entity_id}
                 )
             except RequestRejected as refused:
-                # Of an id that is not there the document has no 404 for every kind: then 400 says the same.
-                if refused.status not in _MISSING:
+                if refused.status not in MISSING:
                     raise
             self.missing.pop(entity_id, None)
             await self._take([(entity_id, found)])

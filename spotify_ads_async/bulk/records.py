@@ -179,7 +179,7 @@ class StoredRow(NamedTuple):
     base: str | None
     bodies: tuple[str, ...]
     answered: tuple[tuple[str, str | None], ...]
-    """The requests that are done, or half done, each with what the server answered."""
+    """The requests that are done, or of which a part may be, each with what the server answered."""
 
 
 def _object(text: str | None) -> dict[str, Any]:
@@ -262,7 +262,7 @@ class PlannedRow(PlannedChange, frozen=True, kw_only=True):
 
     @property
     def applied(self) -> dict[str, Any]:
-        """The fields that requests did change, as the server answered them."""
+        """The fields that requests did change, or may have changed, as they left them."""
         applied: dict[str, Any] = {}
         for body, found in self.stored.answered:
             applied.update({**_object(body), **_object(found)})

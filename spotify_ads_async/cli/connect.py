@@ -17,7 +17,7 @@ from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor import Governor
 from spotify_ads_async.settings import Settings, settings_from
 
-__all__ = ["connected", "environment", "facts_file", "patiently", "signed_in"]
+__all__ = ["connected", "environment", "facts_file", "patiently", "signed_in", "signed_in_if_ever"]
 
 DoneT = TypeVar("DoneT")
 ArgumentsT = TypeVarTuple("ArgumentsT")
@@ -50,11 +50,26 @@ async def signed_in(settings: Settings) -> Credentials:
     """The credentials of the environment, or of the profile that ``SPOTIFY_ADS_PROFILE`` names, or of the default one.
 
     Raises:
-        ConfigurationError: there are none.
+        ConfigurationError: there are none, or they cannot be read.
     """
-    if settings.credentials is not None:
-        return settings.credentials
-    return await patiently(_kept, settings)
+    credentials = await signed_in_if_ever(settings)
+    if credentials is None:
+        name = os.environ.get("SPOTIFY_ADS_PROFILE")
+        raise ConfigurationError(
+            f"no credentials: sign in with `spotify-ads login{f' --profile {name}' if name else ''}`, or set"
+            " SPOTIFY_ADS_ACCESS_TOKEN, or SPOTIFY_ADS_CLIENT_ID with SPOTIFY_ADS_CLIENT_SECRET and"
+            " SPOTIFY_ADS_REFRESH_TOKEN"
+        )
+    return credentials
+
+
+async def signed_in_if_ever(settings: Settings) -> Credentials | None:
+    """The same, None where nobody has signed in.
+
+    Raises:
+        ConfigurationError: somebody has, and the credentials cannot be read, so nobody knows whose quota is spent.
+    """
+    return settings.credentials or await patiently(_kept, settings)
 
 
 async def patiently(work: Callable[[*ArgumentsT], DoneT], *arguments: *ArgumentsT) -> DoneT:
@@ -62,16 +77,12 @@ async def patiently(work: Callable[[*ArgumentsT], DoneT], *arguments: *Arguments
     return await anyio.to_thread.run_sync(work, *arguments, abandon_on_cancel=True)
 
 
-def _kept(settings: Settings) -> Credentials:
+def _kept(settings: Settings) -> Credentials | None:
     from spotify_ads_async.auth.profiles import DEFAULT_PROFILE, Profiles  # noqa: PLC0415 - looks for a keyring
 
-    profiles, name = Profiles(allow_http=settings.transport.allow_http), os.environ.get("SPOTIFY_ADS_PROFILE")
-    if not name and DEFAULT_PROFILE not in profiles.names():
-        raise ConfigurationError(
-            "no credentials: sign in with `spotify-ads login`, or set SPOTIFY_ADS_ACCESS_TOKEN, or"
-            " SPOTIFY_ADS_CLIENT_ID with SPOTIFY_ADS_CLIENT_SECRET and SPOTIFY_ADS_REFRESH_TOKEN"
-        )
-    return profiles.credentials(name or DEFAULT_PROFILE)
+    profiles = Profiles(allow_http=settings.transport.allow_http)
+    name = os.environ.get("SPOTIFY_ADS_PROFILE") or DEFAULT_PROFILE
+    return profiles.credentials(name) if name in profiles.names() else None
 
 
 @contextlib.asynccontextmanager

@@ -65,7 +65,7 @@ class Rows:
         output: the form.
         columns: the columns of a table, a CSV or a Parquet file, in order; names of nested values are dotted.
         stream: where to write, by default stdout.
-        kinds: what the columns of a Parquet file hold.
+        kinds: what the columns of a Parquet file hold, and which of a table are rates.
         amounts: columns with money in currency units → the field that holds it in micros.
         wide: a table keeps every column whole, whatever the terminal's width.
 
@@ -90,7 +90,7 @@ class Rows:
             self._writer = _Parquet(self._stream, columns, kinds)
             return
         if output is Output.TABLE:
-            self._writer = _Table(self._stream, columns, wide=wide)
+            self._writer = _Table(self._stream, columns, kinds, wide=wide)
             return
         writers: Mapping[Output, type[_Json | _JsonLines | _Csv]] = {
             Output.JSON: _Json,
@@ -281,8 +281,10 @@ class _Table:
     The first rows decide the columns' widths.
     """
 
-    def __init__(self, stream: TextIO, columns: Sequence[str], *, wide: bool = False) -> None:
+    def __init__(self, stream: TextIO, columns: Sequence[str], kinds: Mapping[str, ColumnKind], *, wide: bool) -> None:
         self._stream = stream
+        # A rate has no currency.
+        self._rates = {name for name, kind in kinds.items() if kind is ColumnKind.NUMBER}
         self._fits = stream.isatty() and not wide
         self._columns = columns
         self._sample: list[list[str]] = []
@@ -298,7 +300,10 @@ class _Table:
     def _write(self, rows: Iterable[tuple[Sequence[Any], str | None]]) -> None:
         lines: list[str] = []
         for found, currency in rows:
-            cells = [shown(column, value, currency) for column, value in zip(self._columns, found, strict=True)]
+            cells = [
+                shown(column, value, None if column in self._rates else currency)
+                for column, value in zip(self._columns, found, strict=True)
+            ]
             if self._widths:
                 lines.append(self._line(cells))
                 continue

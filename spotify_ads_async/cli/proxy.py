@@ -10,15 +10,12 @@ from typing import Annotated
 import msgspec
 import typer
 
-from spotify_ads_async.auth.credentials import Credentials
-from spotify_ads_async.cli.connect import environment, signed_in
+from spotify_ads_async.cli.connect import environment, signed_in, signed_in_if_ever
 from spotify_ads_async.cli.run import run, say, usage_error
 from spotify_ads_async.cli.signals import on_interrupt
-from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor import Governor
 from spotify_ads_async.private_files import read_small_file
 from spotify_ads_async.proxy import QuotaProxy
-from spotify_ads_async.settings import Settings
 from spotify_ads_async.types import Secret
 
 __all__ = ["proxy"]
@@ -54,7 +51,8 @@ def proxy(
 
     async def serve() -> None:
         settings = await environment()
-        own = await _own(settings, needed=bool(sign))
+        # Programs that name no client ID spend its windows, also where it signs nothing.
+        own = await (signed_in if sign else signed_in_if_ever)(settings)
         credentials = None if sign is False else own
         client_id = (own.client_id if own else None) or "default"
         async with Governor(settings.limits, store=settings.store, client_id=client_id) as governor:
@@ -98,13 +96,3 @@ async def _serve(server: QuotaProxy, address: str, about: str) -> None:
         say(f"{about} · windows at {server.origin}/-/ · Ctrl-C ends it")
         async with on_interrupt(ended.set):
             await ended.wait()
-
-
-async def _own(settings: Settings, *, needed: bool) -> Credentials | None:
-    """The sign-in of this user, whose windows programs spend that name no client ID, also where it signs nothing."""
-    try:
-        return await signed_in(settings)
-    except ConfigurationError:
-        if needed:
-            raise
-        return None

@@ -33,7 +33,7 @@ from spotify_ads_async.client import AdsClient
 from spotify_ads_async.models import ReportEntityType, ReportFieldType, ReportGranularity
 from spotify_ads_async.operation import ListOperation
 from spotify_ads_async.reports import AggregateReportCall, AtLeast, Hidden, ReportRow
-from spotify_ads_async.reports.chart import svg, text
+from spotify_ads_async.reports.chart import svg, text, when
 from spotify_ads_async.reports.rows import EXACTLY, Kind, adds_up, kind_of
 from spotify_ads_async.reports.series import over_time, title
 from spotify_ads_async.types import UNSET, time_text
@@ -273,8 +273,8 @@ def _cells(row: ReportRow, request: Request, output: Output) -> dict[str, Any]:
         if request.zone is not None:
             cells["start_time"] = row.start_time.astimezone(request.zone).isoformat(timespec="seconds")
         else:
-            day_alone = output is Output.TABLE and request.by == "day"
-            cells["start_time"] = row.start_time.strftime("%Y-%m-%d" if day_alone else "%Y-%m-%dT%H:%M:%SZ")
+            told = when if output is Output.TABLE and request.by == "day" else time_text
+            cells["start_time"] = told(row.start_time)
     hidden: list[str] = []
     for field in request.fields:
         match values.get(field):

@@ -88,13 +88,13 @@ class Admission:
 
     def answered(self, *, status: int, headers: Mapping[str, str] = _NO_HEADERS) -> None:
         """The answer's headers arrived: the tokens are back one window from now."""
-        scheduler, flow = self._adaptive.scheduler, self._flow
+        scheduler, flow, asked = self._adaptive.scheduler, self._flow, None
+        if not 200 <= status < 300:
+            self.retry_after = asked = retry_after(headers, datetime.now(UTC))
         if not self._open or self._departure <= scheduler.forked_at_departure:
             return
         self._open = False
-        now, asked = scheduler.clock(), None
-        if not 200 <= status < 300:
-            self.retry_after = asked = retry_after(headers, datetime.now(UTC))
+        now = scheduler.clock()
         if now < scheduler.late_until or flow.grants is not None:
             flow.settle(self._grant, now)
         else:

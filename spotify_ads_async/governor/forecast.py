@@ -20,27 +20,33 @@ _FLOWS_LOOKED_AT = 64
 
 def predicted_wait(request: PendingRequest, queue: WaitQueue, now: float) -> tuple[float, Window]:
     """Seconds until a request that has just joined the queue can leave, and the window that binds."""
-    waits = [(_predicted_for(request, window, queue, now), window) for window in request.flow.windows]
+    opens_at = max(window.opens_at for window in request.flow.windows)
+    waits = [(_predicted_for(request, window, queue, opens_at, now), window) for window in request.flow.windows]
     return max(waits, key=lambda pair: pair[0])
 
 
-def wait_for(window: Window, position: int, now: float, *, kept: int = 0, granted: int = 0) -> float:
+def wait_for(window: Window, position: int, opens_at: float, now: float, *, kept: int = 0, granted: int = 0) -> float:
     """Seconds until the request at ``position`` of the queue can leave, were every answer in flight to come now.
 
-    ``kept`` tokens are left to others of the queue besides those reserved for other programs. A store has ``granted``
-    so many requests of the queue a token.
+    Nothing leaves before ``opens_at``. ``kept`` tokens are left to others of the queue besides those reserved for other
+    programs. A store has ``granted`` so many requests of the queue a token.
     """
     spacing = 0.0 if window.pacer is None else window.pacer.wait(now) + (position - 1) * window.pacer.interval
-    pause = max(0.0, window.paused_until - now) + spacing
+    opens = max(0.0, opens_at - now)
     if window.shared:
-        return max(pause, window.outlook.wait(position - granted, now, window.cycle, kept=kept))
-    kept += window.reserved
-    rounds, rest = divmod(position - 1, max(1, window.limit.requests - kept))
-    at = window.there_at(rest + 1 + kept)
-    return max(pause, (window.cycle if at == math.inf else max(0.0, at - now)) + rounds * window.cycle)
+        outlook, position = window.outlook, position - granted
+        position += min(outlook.waiting, position * (outlook.active - 1))
+        capacity, there_at = outlook.free + outlook.out, outlook.there_at
+    else:
+        kept, capacity, there_at = kept + window.reserved, window.limit.requests, window.there_at
+    rounds, rest = divmod(max(1, position) - 1, max(1, capacity - kept))
+    at = there_at(rest + 1 + kept) if position > 0 else now
+    wait = max(opens, window.cycle if at == math.inf else at - now) + rounds * window.cycle
+    # What a pause kept back leaves at its end; a window later these tokens are spaced like the others.
+    return max(opens + max(0.0, spacing - (0.0 if rounds else window.pause_length)), wait)
 
 
-def _predicted_for(request: PendingRequest, window: Window, queue: WaitQueue, now: float) -> float:
+def _predicted_for(request: PendingRequest, window: Window, queue: WaitQueue, opens_at: float, now: float) -> float:
     kept, position, predicted = 0, 1, math.inf
     granted = sum(len(flow.grants.usable) for flow in queue.flows_for(window) if flow.grants is not None)
     # Others who need further windows are held up there: how many go before depends on the wait, which depends on them.
@@ -53,14 +59,14 @@ def _predicted_for(request: PendingRequest, window: Window, queue: WaitQueue, no
             position = max(1, bulk + min(interactive, turn))
         else:
             position = max(1, interactive + min(bulk, interactive // BULK_TURN))
-        closer = wait_for(window, position, now, kept=kept, granted=granted)
+        closer = wait_for(window, position, opens_at, now, kept=kept, granted=granted)
         if closer >= predicted:
             break
         predicted = closer
     # Interactive ones who come meanwhile take what is left to them, and what comes back of it.
     for _ in range(_ROUNDS if kept and not window.waiting_interactive else 0):
         coming = int(window.demand * min(1.0, predicted / window.limit.window))
-        predicted = wait_for(window, position + coming, now, kept=kept, granted=granted)
+        predicted = wait_for(window, position + coming, opens_at, now, kept=kept, granted=granted)
     return predicted
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
 from itertools import accumulate
@@ -133,17 +133,10 @@ class Outlook(msgspec.Struct, kw_only=True):
     heard_at: float = -math.inf
     paused_until: int = 0
 
-    def wait(self, position: int, now: float, cycle: float, *, kept: int) -> float:
-        """Seconds until this process can have been granted the token at ``position``, beside ``kept`` unused ones."""
-        opens = max(0.0, self.heard_at + self.opens / 1e6 - now)
-        needed = position + kept + min(self.waiting, position * (self.active - 1)) - self.free
-        if min(position, needed) <= 0 or not self.due:
-            return opens
-        rounds, rest = divmod(needed - 1, max(1, self.out))
-        place = bisect_right(list(accumulate(count for _, count in self.due)), rest)
-        due, _ = self.due[min(place, len(self.due) - 1)]
-        return max(opens, max(0.0, self.heard_at + due / 1e6 - now) + rounds * cycle)
-
-    def next_grant(self) -> float:
-        """Before then nothing is granted: the set is closed, or no token is there."""
-        return self.heard_at + max(self.opens, self.due[0][0] if self.due and self.free == 0 else 0) / 1e6
+    def there_at(self, tokens: int) -> float:
+        """When so many tokens are there, in the past where they are, as far as the store told."""
+        missing = tokens - self.free
+        if missing <= 0 or not self.due:
+            return -math.inf
+        place = bisect_left(list(accumulate(count for _, count in self.due)), missing)
+        return self.heard_at + self.due[min(place, len(self.due) - 1)][0] / 1e6

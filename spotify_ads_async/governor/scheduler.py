@@ -29,7 +29,7 @@ class Scheduler:
 
     Where a store keeps the windows, its side is told that a request has to wait (and answers why it need not), that the
     process is a fork, and that the server refused something. Up to ``forked_at_departure``, requests are the parent's,
-    or those of a closed loop.
+    or those of a loop before this one.
     """
 
     def __init__(
@@ -151,8 +151,13 @@ class Scheduler:
                     "make a governor for each loop, with a common store (store='sqlite:///quota.db') where they share "
                     "windows"
                 )
-            ended = self.loop is not None and self.loop.is_closed()
-            if ended and any(window.in_flight for window in self.windows.values()):
+            if self.loop is not None and not self.loop.is_closed():  # it stands still, and may go on
+                self.refuse_everybody(
+                    lambda: ConfigurationError(
+                        "another event loop took over the governor while the request waited for leave: nothing was sent"
+                    )
+                )
+            if any(window.in_flight for window in self.windows.values()):
                 self._give_up_what_is_under_way()
             self._belong_to(loop)
 

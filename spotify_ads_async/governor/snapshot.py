@@ -67,7 +67,7 @@ def shown(window: Window, now: float) -> WindowSnapshot:
         reserve=window.reserve(now),
         next_return=max(0.0, window.settled[0] + window.cycle - now) if window.settled else None,
         waiting=window.waiting,
-        predicted_wait=wait_for(window, window.waiting_interactive + 1, now),
+        predicted_wait=wait_for(window, window.waiting_interactive + 1, window.opens_at, now),
         smooth=window.smooth,
         paused_for=max(0.0, window.paused_until - now),
         pause_cause=window.pause_cause or None,

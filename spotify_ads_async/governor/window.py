@@ -103,6 +103,11 @@ class Window:
         """What spaces departures at present."""
         return self._after_pause or self.pacer
 
+    @property
+    def opens_at(self) -> float:
+        """Nothing leaves before: of a pause, or because the store says so."""
+        return max(self.paused_until, self.outlook.heard_at + self.outlook.opens / 1e6)
+
     def refresh(self, now: float) -> None:
         """Take in what has become due: tokens, the end of a pause, tokens that were left to others."""
         settled, over, back = self.settled, now - self.cycle, 0
@@ -114,7 +119,7 @@ class Window:
             return
         self.foreign.ease(max(now, self.paused_until))  # nobody leaves before
         if self._after_pause_until <= now:
-            self._after_pause = None
+            self._after_pause, self.pause_length = None, 0.0
         ended_at = self.paused_until
         if ended_at <= now:
             self.paused_until, self.asked_until, self.pause_cause = -math.inf, -math.inf, ""
@@ -124,7 +129,6 @@ class Window:
             most = math.inf if self.pacer is None else self.pause_length / self.pacer.interval
             if (leaving := int(min(self.waiting, most))) > 0:
                 self.guarded, self._after_pause = True, Pacer(leaving, _SPREAD_SECONDS)
-                self._after_pause_until = ended_at + _SPREAD_SECONDS
 
     def settle(self, counted_by: float) -> None:
         """A request is over, and the server counted it no later than then: its token is back one window after."""
@@ -146,7 +150,7 @@ class Window:
         if until <= self.paused_until:
             return False
         began = self.paused_until - self.pause_length if self.paused_until > now else now
-        self.pause_length = until - began
+        self.pause_length, self._after_pause_until = until - began, until + _SPREAD_SECONDS
         self.guarded, self.paused_until, self.pause_cause = True, until, cause
         return True
 

@@ -109,7 +109,7 @@ class _Reader:
         *,
         with_chart: bool = False,
     ) -> Shown:
-        """Report metrics by entity, with totals over all rows. "1 to 4" is hidden for privacy."""
+        """Report metrics by entity, with totals over all rows. What is "hidden" is so for privacy."""
         account, by_day = self._ads.ad_account(ad_account_id), by == "DAY"
         fields = list(dict.fromkeys(ReportFieldType(name.upper()) for name in metrics))
         days = (last_day - first_day).days if by_day else 0

@@ -129,8 +129,10 @@ class _Connector(aiohttp.TCPConnector):
         self.options = options
         self._clocks_apart = math.inf
 
-    def close_resolver(self) -> None:
-        """Let go of what looks for names, which waits for nothing, also where the loop is closed."""
+    def let_go(self) -> None:
+        """Close everything, which waits for nothing, also where the loop is closed or stands still."""
+        with contextlib.suppress(RuntimeError):
+            self._close(abort_ssl=True)
         with contextlib.suppress(StopIteration, RuntimeError):
             self._resolver.close().__await__().__next__()
 
@@ -352,15 +354,9 @@ class Connections:
         pool, self._pool = self._pool, None
         if pool is None or pool.http.closed:
             return
-        connector = pool.http.connector
-        pool.http.detach()
-        if isinstance(connector, _Connector):
-            connector.close_resolver()
-        if connector is not None and not pool.loop.is_closed():
-            # What it does at once is all that is needed: no connection stays registered with the loop.
-            with contextlib.suppress(RuntimeError):
-                connector.close(abort_ssl=True)
-        for one in list(self._sockets):
+        if isinstance(pool.http.connector, _Connector):
+            pool.http.connector.let_go()
+        for one in list(self._sockets) if pool.loop.is_closed() else ():  # else the loop closes them when it goes on
             one.close()
 
     def forget_parent(self) -> None:

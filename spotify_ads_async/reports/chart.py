@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, time
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
-__all__ = ["Series", "svg", "text"]
+from spotify_ads_async.types import time_text
+
+__all__ = ["Series", "svg", "text", "when"]
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _ROWS = 6
@@ -20,6 +22,14 @@ class Series(NamedTuple):
 
     name: str
     values: Sequence[float | None]
+
+
+def when(moment: datetime) -> str:
+    """A period's beginning in UTC: the day alone where it begins with one.
+
+    A day of another time zone begins on the day before or amid one.
+    """
+    return f"{moment:%Y-%m-%d}" if moment.time() == time() else time_text(moment)
 
 
 def _largest(series: Series) -> float:
@@ -64,7 +74,7 @@ def text(times: Sequence[datetime], every: Sequence[Series], width: int) -> str:
             )
         lines.append(f"{'0':>{len(label)}} └{'─' * len(columns)}")
         if times:
-            first, last = f"{times[0]:%Y-%m-%d}", f"{times[-1]:%Y-%m-%d}"
+            first, last = when(times[0]), when(times[-1])
             room = max(1, len(columns) - len(first) - len(last))
             lines.append(
                 f"{'':>{len(label)}}  {first}{' ' * room}{last}"
@@ -107,8 +117,8 @@ def _panel(times: Sequence[datetime], series: Series, top: int, right: int) -> l
         f'<text x="{_LEFT - 6}" y="{bottom}" text-anchor="end">0</text>',
     ]
     if times:
-        parts.append(f'<text x="{_LEFT}" y="{bottom + 16}">{times[0]:%Y-%m-%d}</text>')
-        parts.append(f'<text x="{right}" y="{bottom + 16}" text-anchor="end">{times[-1]:%Y-%m-%d}</text>')
+        parts.append(f'<text x="{_LEFT}" y="{bottom + 16}">{when(times[0])}</text>')
+        parts.append(f'<text x="{right}" y="{bottom + 16}" text-anchor="end">{when(times[-1])}</text>')
     points: list[str] = []
     for place, value in enumerate([*series.values, None]):
         if value is not None:

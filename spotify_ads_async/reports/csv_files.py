@@ -136,6 +136,11 @@ class CsvFiles:
         try:
             day = date.fromisoformat(row[place][:10])
         except ValueError:
+            # A day may be absent, or written for people; a sum of all rows and an error are neither.
+            if _TEXT.match(row[place]) and not re.search(r"\d", row[place]):
+                raise _invalid(
+                    f"the report has text where a day belongs: {_cut(','.join(row))}; any_header=True takes it as it is"
+                ) from None
             return
         # Accounts keep the days of their own time zone, and the end of a day may be told as the next one.
         if self._span is not None and not self._span[0].date() - day <= _DAY >= day - self._span[1].date() - _DAY:

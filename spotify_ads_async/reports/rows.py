@@ -57,7 +57,7 @@ HIDDEN_AS_SENT: Final = Decimal(-5)
 class Hidden(enum.Enum):
     """The type of :data:`HIDDEN`."""
 
-    HIDDEN = "1 to 4"
+    HIDDEN = "hidden"
 
     def __repr__(self) -> str:
         return "HIDDEN"

@@ -200,6 +200,12 @@ def _parsed(number: int, named: object, facts: dict[str, Any], ignore: frozenset
         keep_source(one, msgspec.json.encode(facts))
     except (msgspec.DecodeError, RecursionError) as problem:
         raise _unreadable(number, str(problem)) from None
+    for name in ("start_time", "end_time"):
+        moment = getattr(one, name, None)
+        if moment is not None and moment.tzinfo is None:
+            raise _unreadable(
+                number, f"{name} names no zone: write it in UTC, as 2031-03-01T09:00:00Z, or with its offset"
+            )
     return one
 
 

@@ -220,11 +220,13 @@ class Planner:
         changes = {"name": name or self._rename(ad_set.name or ""), "campaign_id": _PARENT_TO_COME, **times}
         wanted: dict[str, Any] = {}
         notes: list[str] = []
-        # An account that is suspended pauses its ad sets too: that is no wish of whoever made them.
-        forced = ad_set.is_paused and ad_set.pause_reason is not None and str(ad_set.pause_reason) != "USER_PAUSED"
-        wanted["delivery"] = (
-            "OFF" if ad_set.delivery is None and ad_set.is_paused and not forced else _delivery(ad_set.delivery, notes)
-        )
+        # An account that is suspended pauses its ad sets too, which is no wish of whoever made them. A pause without a
+        # reason is one.
+        by_user = ad_set.pause_reason is None or (ad_set.delivery is None and str(ad_set.pause_reason) == "USER_PAUSED")
+        paused = ad_set.is_paused and by_user
+        if paused and str(ad_set.delivery) == "ON":
+            notes.append("whether it runs is not known (its delivery is ON, and is_paused is true): the copy is off")
+        wanted["delivery"] = "OFF" if paused else _delivery(ad_set.delivery, notes)
         part = self._part("ad_set", ad_set, changes, wanted=wanted, notes=notes)
         ads: list[PartPlan] = []
         for ad in tree.ads:
@@ -286,7 +288,7 @@ class Planner:
         for one in unknown:
             if one.is_key and (len(one.path) == 1 or not put_at(body, one.path, one.value)):
                 newer[path_text(one.path)] = one.value
-        body = {name: value for name, value in body.items() if name not in self._ignore or name in _PARENTS}
+        body = cast("dict[str, Any]", _without(body, self._ignore - _PARENTS))
         return PartPlan(
             kind=kind,
             name=str(changes["name"]),
@@ -305,6 +307,17 @@ _REQUESTS: Mapping[str, tuple[Operation[Any], type[Request], type[Request]]] = {
     "ad_set": (CREATE_AD_SET_DRAFT, AdSetCreate, AdSetDraftCreate),
     "ad": (CREATE_AD_DRAFT, AdCreate, AdDraftCreate),
 }
+
+
+def _without(value: object, ignored: Collection[str], place: str = "") -> object:
+    """JSON without the keys of these names or dotted places, at any depth of its objects."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: _without(one, ignored, f"{place}{name}.")
+        for name, one in cast("dict[str, object]", value).items()
+        if name not in ignored and f"{place}{name}" not in ignored
+    }
 
 
 def _left_out(kind: str, one: AdSet | Ad) -> LeftOut:

@@ -138,7 +138,7 @@ class Receipt:
 
     async def keep(self, event: Event) -> None:
         """Keep a step: it is on the disk when this returns, also where the task is cancelled meanwhile."""
-        await taken_off_loop(lambda: self._write(event), lambda _: None)
+        await taken_off_loop(lambda: self._write(event))
 
     def _write(self, event: Event) -> None:
         line = msgspec.json.encode(event) + b"\n"

@@ -157,7 +157,7 @@ class Journal:
         """Forget what an earlier run did."""
         self.state, self.resumed = State(), False
         if self._path is not None:
-            await taken_off_loop(self._restart, lambda _: None)
+            await taken_off_loop(self._restart)
 
     def _restart(self) -> None:
         os.ftruncate(self._file, 0)
@@ -167,7 +167,7 @@ class Journal:
         """Remember facts, durably once this returns."""
         self._absorb(facts)
         if self._path is not None:
-            await taken_off_loop(lambda: self._append(_line(facts)), lambda _: None)
+            await taken_off_loop(lambda: self._append(_line(facts)))
 
     def _append(self, line: bytes) -> None:
         os.write(self._file, line)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -122,3 +123,107 @@ async def test_looking_again_costs_few_requests(worlds: MakeWorld, rows: int, mo
         world.server.reset_statistics()
         await world.apply(plan)
         assert world.server.statistics().requests - rows <= most
+
+
+async def lost(world: World, header: list[str], values: list[str]) -> Path:
+    """A plan of the first ad set, the rest of ten beside it, whose first request took effect and was not read back."""
+    rows = [[row["id"], *values] for row in world.ad_sets[:1]]
+    plan = await world.plan(world.write("changes.csv", ["ad_set_id", *header], rows))
+    world.server.add_fault("lost_answer", operation="updateAdSet", times=1)
+    unread = world.server.add_fault("error", operation="getAdSetById", status=403, skip=1)
+    await world.apply(plan)
+    assert outcomes_of(plan) == {"unknown": 1}
+    unread.remove()
+    return plan
+
+
+async def taken_back(world: World, plan: Path) -> bulk.PlannedRow:
+    undo = world.folder / "undo.plan"
+    await bulk.plan_undo(world.ads, plan, undo)
+    await world.apply(undo)
+    return rows_of(undo)[0]
+
+
+async def test_what_others_add_before_a_lost_request_is_settled_stays_at_undo(world: World) -> None:
+    before = world.ad_sets[0]["targets"]
+    plan = await lost(world, ["targets.genders"], ['["FEMALE"]'])
+    theirs = {"language": "sv", "weather": ["RAIN"]}
+    edit(world, 0, targets={**world.ad_sets[0]["targets"], **theirs})
+    await world.resume(plan)
+    assert outcomes_of(plan) == {"done": 1}
+    assert (await taken_back(world, plan)).outcome is bulk.RowOutcome.DONE
+    assert world.ad_sets[0]["targets"] == {**before, **theirs}
+
+
+async def test_what_others_put_where_a_lost_request_emptied_stays_at_undo(world: World) -> None:
+    plan = await lost(world, ["frequency_caps"], ["<clear>"])
+    theirs = [{"frequency_unit": "DAY", "frequency_period": 1, "max_impressions": 9}]
+    edit(world, 0, frequency_caps=theirs)
+    await world.resume(plan)
+    assert (await taken_back(world, plan)).outcome is bulk.RowOutcome.CONFLICT
+    assert world.ad_sets[0]["frequency_caps"] == theirs
+
+
+async def test_what_stays_unknown_keeps_nothing_from_being_undone(world: World) -> None:
+    before = world.ad_sets[0]
+    plan = await lost(world, ["name", "category"], ["Ours", "ADV_2_2"])
+    edit(world, 0, name="Theirs")
+    await world.resume(plan)
+    assert outcomes_of(plan) == {"unknown": 1}
+    assert (await taken_back(world, plan)).conflicts[0].found == "Theirs"
+    edit(world, 0, name="Ours")
+    (world.folder / "undo.plan").unlink()
+    assert (await taken_back(world, plan)).outcome is bulk.RowOutcome.DONE
+    assert (world.ad_sets[0]["name"], world.ad_sets[0]["category"]) == (before["name"], before["category"])
+
+
+async def test_what_a_lost_request_dropped_ends_the_next_run_and_is_put_back(worlds: MakeWorld) -> None:
+    async with worlds(patch="replace-known") as world:
+        before = {**world.ad_sets[0]["targets"], "weather": ["RAIN"]}
+        edit(world, 0, targets=before)
+        plan = await lost(world, ["targets.genders"], ['["FEMALE"]'])
+        _, progress = await world.resume(plan)
+        assert 'targets.weather was ["RAIN"] and is gone' in progress.stopped
+        undo = world.folder / "undo.plan"
+        await bulk.plan_undo(world.ads, plan, undo)
+        assert rows_of(undo)[0].after["targets"] == before
+
+
+async def test_a_part_that_others_did_leaves_the_row_done(world: World) -> None:
+    rows = [[world.ad_sets[0]["id"], "Ours", "OFF"]]
+    plan = await world.plan(world.write("changes.csv", ["ad_set_id", "name", "delivery"], rows))
+    world.server.add_fault("error", operation="updateAdSet", status=403, times=1, skip=1)
+    await world.apply(plan)
+    assert outcomes_of(plan) == {"failed": 1}
+    edit(world, 0, name="Ours")
+    await world.resume(plan, msgspec.structs.replace(QUICK, retry_failed=True))
+    (row,) = rows_of(plan)
+    assert (row.outcome, row.reason) == (bulk.RowOutcome.DONE, "")
+
+
+async def test_a_gone_ad_whose_read_is_a_bad_request_is_refused(world: World) -> None:
+    """All that the document declares for a single read beside 200 is 400 and 500."""
+    rows = [[row["id"], "Ours"] for row in list(world.account.ads)[:2]]
+    plan = await world.plan(world.write("changes.csv", ["ad_id", "name"], rows))
+    world.server.add_fault("error", operation="getAd", status=400, times=1)
+    await world.apply(plan)
+    assert outcomes_of(plan) == {"refused": 1, "done": 1}
+
+
+@pytest.mark.parametrize("field", ["category", "frequency_caps", "end_time"])
+async def test_a_field_that_the_server_dropped_is_put_back(world: World, field: str) -> None:
+    plan = await world.plan(world.names(2))
+    before = world.ad_sets[0]
+
+    def drop(table: str, identifier: str, row: dict[str, Any] | None) -> None:
+        del identifier
+        if row is not None and table.endswith("/ad_sets") and row["name"] == "Renamed " + before["name"]:
+            row.pop(field, None)
+
+    world.server.store.listeners.append(drop)
+    _, progress = await world.apply(plan)
+    world.server.store.listeners.remove(drop)
+    assert f"{field} was " in progress.stopped
+    await taken_back(world, plan)
+    after = world.account.ad_sets.get(before["id"])
+    assert (after["name"], after[field]) == (before["name"], before[field])

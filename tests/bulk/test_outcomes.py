@@ -245,7 +245,7 @@ def test_damage_is_what_it_was_and_can_be_sent_again() -> None:
     outcome = success(AD_SETS, row(step.body), step, text(name="Autumn", category="ADV_9", bid_micro_amount=None))
     assert outcome.state is StepState.DONE
     assert outcome.damage == {"category": "ADV_1_1", "bid_micro_amount": 10}
-    assert outcome.found == {"name": "Autumn", "category": "ADV_9"}
+    assert outcome.found == {"name": "Autumn", "category": "ADV_9", "bid_micro_amount": None}
     assert outcome.surprises == ("bid_micro_amount was 10 and is gone", 'category was "ADV_1_1" and is "ADV_9"')
     assert outcome.reason == f"the server changed more than the row said: {'; '.join(outcome.surprises)}"
     assert outcome.text == text(name="Autumn", category="ADV_9", bid_micro_amount=None)
@@ -273,7 +273,7 @@ def test_all_that_is_not_done_is_said_first_and_once() -> None:
 def test_a_value_that_is_gone_afterwards_is_not_done() -> None:
     sent = {"category": "ADV_2"}
     outcome = compared(AD_SETS, row(sent), sent, {name: value for name, value in STATE.items() if name != "category"})
-    assert (outcome.state, outcome.found) == (StepState.FAILED, {})
+    assert (outcome.state, outcome.found) == (StepState.FAILED, {"category": None})
     assert outcome.reason == "the server answered, and did not do category, which is not set"
 
 
@@ -317,22 +317,27 @@ def test_a_failure_is_of_the_moment_or_of_the_request(error: SpotifyAdsError, tr
     )
 
 
+AFTER = {"name": "Autumn", "category": None}
+
+
 @pytest.mark.parametrize(
     ("present", "outcome"),
     [
-        ({"name": "Autumn", "category": None}, StepOutcome(state=StepState.DONE, found={"name": "Autumn"})),
+        (AFTER, StepOutcome(state=StepState.DONE, found=AFTER)),
         ({}, StepOutcome(state=StepState.WAITING, reason="it took no effect: lost")),
         (
             {"name": "Winter"},
             StepOutcome(
                 state=StepState.UNKNOWN,
-                reason="lost, and the values now are neither the old nor the new ones: somebody else changed them",
+                found=AFTER,
+                reason="lost, and the values now are neither the old nor the new ones: somebody else changed them;"
+                " what is there of the new ones is undone with the rest",
             ),
         ),
     ],
     ids=["done", "not done", "changed by others"],
 )
 def test_what_was_read_back_says_what_became_of_a_lost_request(present: dict[str, Any], outcome: StepOutcome) -> None:
-    work = msgspec.structs.replace(row({"name": "Autumn", "category": None}), after={"name": "Autumn"})
+    work = msgspec.structs.replace(row(AFTER), after={"name": "Autumn"})
     now = text(**present)
     assert judged(work, work.steps[0], now, "lost") == msgspec.structs.replace(outcome, text=now)

@@ -11,9 +11,11 @@ import os
 import sqlite3
 import stat
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import anyio
 import msgspec
 import pytest
 
@@ -66,6 +68,39 @@ class _FullDisk(io.FileIO):
         if self.tell() > 1 << 25:
             raise OSError(errno.ENOSPC, "No space left on device")
         return super().write(data)
+
+
+@pytest.mark.parametrize("work", ["read", "write", "become ready"])
+async def test_a_cancelled_task_waits_for_a_thread_that_works_on_its_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, work: str
+) -> None:
+    """To close SQLite's file under a thread ends the process."""
+    begun, free = threading.Event(), threading.Event()
+
+    def hold(plan: bulk.PlanFile) -> None:
+        begun.set()
+        free.wait()
+        assert not plan.begun(), "the file is open"
+
+    async def use() -> None:
+        async with new_plan(tmp_path / "a.plan", HEADER) as plan:
+            if work == "become ready":
+                monkeypatch.setattr(bulk.PlanFile, "mark_ready", hold)
+            else:
+                await getattr(Journal(plan), work)(hold)
+
+    task = asyncio.create_task(use())
+    try:
+        await asyncio.to_thread(begun.wait)
+        task.cancel()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not task.done()
+    finally:
+        free.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not await anyio.Path(tmp_path, "a.plan").exists()
 
 
 async def test_a_cancelled_task_leaves_neither_a_plan_nor_a_lock(

@@ -212,6 +212,18 @@ def test_a_sign_in_that_cannot_be_kept_is_refused_before_anybody_agrees_to_it(
         assert b"sign in at" not in ended.stderr
 
 
+def test_a_sign_in_that_cannot_be_read_is_not_taken_for_none(spotify_ads: CommandLine) -> None:
+    """Or else a proxy that was started before the keyring was unlocked would spend windows that nobody shares."""
+    kept = spotify_ads.folder / "config" / "spotify-ads" / "profiles" / "default.json"
+    kept.parent.mkdir(parents=True)
+    kept.write_text('{"client_id": "an-app", "token_url": "https://accounts.example/api/token"}')
+    alone = {"SPOTIFY_ADS_ACCESS_TOKEN": "", "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
+    for words in ([], ["--no-sign"]):
+        ended = spotify_ads.run("proxy", "--port", "0", *words, **alone)
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert "profile default is in the system keyring" in ended.stderr
+
+
 def test_a_chart_on_a_console_of_another_encoding(spotify_ads: CommandLine) -> None:
     for encoding in ("cp1252", "ascii", "cp437"):
         ended = subprocess.run(

@@ -421,7 +421,8 @@ async def test_wrong_wishes_are_refused_at_planning(server: Emulator, call: Call
 
 
 async def test_reports_with_totals_and_a_picture_when_asked_for(server: Emulator, ads: AdsClient) -> None:
-    asked = {"ad_account_id": server.ad_account_id, "entity_type": "CAMPAIGN", "metrics": ["IMPRESSIONS", "REACH"]}
+    metrics = ["IMPRESSIONS", "REACH", "REVENUE"]
+    asked = {"ad_account_id": server.ad_account_id, "entity_type": "CAMPAIGN", "metrics": metrics}
     async with Client(ads_server(ads)) as client:
         plain = await client.call_tool("report", {**asked, "first_day": "2026-11-01", "last_day": "2026-11-03"})
         drawn = await client.call_tool(
@@ -429,6 +430,8 @@ async def test_reports_with_totals_and_a_picture_when_asked_for(server: Emulator
         )
     content = json.loads(plain.content[0].text)  # type: ignore[union-attr]
     assert content["totals"]["REACH"] == "does not add up over rows"
+    # An amount that nobody told is none of 1 to 4, as a hidden count is.
+    assert content["totals"]["REVENUE"]["hidden"] == [row["REVENUE"] for row in content["rows"]].count("hidden") > 0
     assert (content["currency"], content["period"]) == ("USD", "2026-11-01 to 2026-11-03")
     assert [one.type for one in plain.content] == ["text"]
     assert plain.structured_content is None

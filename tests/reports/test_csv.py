@@ -434,6 +434,8 @@ def test_files_are_read_and_joined_the_same_however_the_bytes_come(
         ("2026-01-30T00:00:00Z,2026-01-31\nA,3,2026-02-01,2026-02-02", "was not ordered: 'A,2,2026-01-30T"),
         ("2026-02-05,2026-02-06", "was not ordered"),
         ("2026-02-02,2026-02-05", ""),
+        ('"February 2, 2026",n/a', ""),
+        ("2026-02-02,2026-02-02\nA,3,Grand total,", "text where a day belongs: 'A,3,Grand total,'"),
     ],
 )
 def test_days_that_were_not_ordered_or_came_before_are_no_report(second: str, said: str) -> None:

@@ -172,6 +172,16 @@ def test_times_without_an_offset_are_in_utc(served: Served) -> None:
     assert [one.start_time for one in rows] == DAYS[:2]
 
 
+@pytest.mark.parametrize("form", [(), ("--chart",), ("-o", "svg")], ids=" ".join)
+def test_a_day_of_another_time_zone_does_not_go_by_the_name_of_the_day_before(
+    served: Served, form: tuple[str, ...]
+) -> None:
+    served.tell(report(row({"LEADS": "7"}, day=START - timedelta(hours=1))))
+    told = served.command("--metrics", "leads", *form).stdout
+    assert "2026-02-28" in told
+    assert told.count("2026-02-28") == told.count("2026-02-28T23:00:00Z")
+
+
 def test_rows_that_repeat_come_once_and_rows_that_contradict_are_an_error(served: Served) -> None:
     first, other = row({"IMPRESSIONS": "7"}), row({"IMPRESSIONS": "8"}, day=DAYS[1])
     again = first.replace(ENTITIES[0], ENTITIES[0].upper())
@@ -195,6 +205,13 @@ def test_minus_five_is_hidden_in_every_metric_but_spend(metric: str) -> None:
     assert found.get(metric) is HIDDEN
     assert found.spend == Decimal(-5)
     assert found.hidden == (metric,)
+
+
+def test_a_rate_in_a_table_has_no_currency(served: Served) -> None:
+    told = report(row({"SPEND": "1.5", "CTR": "0.0125", "FREQUENCY": "2.5"}))
+    served.tell(told.removesuffix(b"}") + b', "currency_code": "EUR"}')
+    cells = served.command("--metrics", "spend,ctr,frequency").stdout.splitlines()[1].split()
+    assert cells[2:6] == ["1.50", "EUR", "0.0125", "2.50"]
 
 
 def test_what_does_not_add_up_has_no_sum() -> None:

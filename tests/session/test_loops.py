@@ -25,10 +25,18 @@ import anyio
 import pytest
 from support import calls
 from support.calls import client
-from support.raw_server import RawServer
+from support.raw_server import RawServer, stall
 from support.server_thread import server_in_a_thread
 
-from spotify_ads_async import AdsClient, ConfigurationError, ConnectionFailed, Governor, Limit, QuotaTimeout
+from spotify_ads_async import (
+    AdsClient,
+    ConfigurationError,
+    ConnectionFailed,
+    Governor,
+    Limit,
+    QuotaTimeout,
+    TransportOptions,
+)
 from spotify_ads_async.governor.admission import Admission
 from spotify_ads_async.loops import LoopAway, on_loop
 
@@ -218,6 +226,52 @@ def test_what_was_under_way_on_a_loop_that_was_closed_does_not_keep_its_tokens()
             assert governor.snapshot().windows[0].in_flight == 1
 
     asyncio.run(leave())
+
+
+def test_what_a_loop_that_stands_still_has_under_way_is_made_again_when_it_goes_on(
+    server: RawServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another loop had the client meanwhile, which ended the connections."""
+    server.script = [stall]
+    ads = client(server.base_url, timeout=None, transport=TransportOptions(read_timeout=1000.0))
+
+    async def under_way() -> asyncio.Task[object]:
+        task = asyncio.create_task(calls.READ.by(ads))
+        assert await asyncio.to_thread(soon, lambda: bool(server.received))
+        return task
+
+    with asyncio.Runner() as first:
+        task = first.run(under_way())
+        asyncio.run(calls.READ.by(ads))
+        first.run(asyncio.wait_for(task, 60.0))
+        first.run(ads.aclose())
+    gc.collect()
+    assert len(server.received) == 3
+    assert "Unclosed" not in caplog.text
+
+
+@pytest.mark.parametrize("store", ["memory", "sqlite"])
+def test_a_loop_that_goes_on_leaves_the_governor_to_the_one_that_took_over(store: str, tmp_path: Path) -> None:
+    address = "memory" if store == "memory" else f"sqlite:///{tmp_path}/quota.db"
+    governor = Governor([Limit("ip", requests=1, window=1000.0)], store=address)
+
+    async def waiting() -> asyncio.Task[Admission]:
+        task = asyncio.create_task(governor.admit({"ip"}).__aenter__())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return task
+
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        first.run(governor.admit({"ip"}).__aenter__())
+        early = first.run(waiting())
+        late = second.run(waiting())
+        with pytest.raises(ConfigurationError, match="another event loop took over"):
+            first.run(asyncio.wait_for(early, 60.0))
+        for _ in range(20):
+            first.run(asyncio.sleep(0.001))
+        assert not late.done()
+        late.cancel()
+        second.run(governor.aclose())
 
 
 def test_another_thread_closes_what_others_wait_for() -> None:

@@ -529,6 +529,7 @@ def written(lines: list[Row]) -> bytes:
         ),
         (lambda line: line.update(weather="RAIN"), "weather is no key that is known"),
         (lambda line: line.update(delivery="off"), "'off', which is no value that is known: did you mean OFF"),
+        (lambda line: line.update(start_time="2031-05-01T00:00:00"), "start_time names no zone: write it in UTC"),
     ],
 )
 async def test_a_key_that_is_not_known_is_refused_with_its_line(
@@ -549,6 +550,30 @@ async def test_a_key_that_is_not_known_is_refused_with_its_line(
         await account.trees.load(file, start=SOON)
     assert said in str(told.value)
     assert server.statistics().requests == before
+
+
+@pytest.mark.parametrize(
+    ("told", "delivery", "notes"),
+    [
+        ({"delivery": "ON", "is_paused": True}, "OFF", 1),
+        ({"delivery": "ON", "is_paused": True, "pause_reason": "USER_PAUSED"}, "ON", 0),
+        ({"delivery": "ON", "is_paused": True, "pause_reason": "ACCOUNT_SUSPENDED"}, "ON", 0),
+        ({"is_paused": True}, "OFF", 0),
+        ({"is_paused": False}, "OFF", 1),
+    ],
+)
+def test_an_ad_set_that_says_that_it_is_paused_is_off(told: Row, delivery: str, notes: int) -> None:
+    """As somebody writes it who edits the file; an account's own pause is no wish, and turning delivery on is one."""
+    ad_set = parse(
+        written(
+            [
+                {"kind": "campaign", "id": "c"},
+                {"kind": "ad_set", "id": "a", "campaign_id": "c", "name": "One", **told},
+            ]
+        )
+    )[0].ad_sets[0]
+    part = Planner(lambda name: name).ad_set(ad_set, timedelta(0), []).part
+    assert (part.wanted["delivery"], len(part.notes)) == (delivery, notes)
 
 
 async def test_keys_of_a_newer_api_are_carried_or_named(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
@@ -585,6 +610,15 @@ async def test_a_newer_key_is_sent_as_it_came(server: Emulator, account: AdAccou
     part = Planner(lambda name: name).ad_set(one, timedelta(0), []).part
     assert part.body["targets"]["weather"] == ["RAIN"]
     assert "currency" not in part.body["budget"]
+
+
+@pytest.mark.parametrize("key", ["genders", "targets.genders"])
+async def test_a_known_key_inside_of_an_object_is_left_out(server: Emulator, account: AdAccount, key: str) -> None:
+    tree = await account.trees.read(first_campaign(server)["id"])
+    whole, less = (Planner(str, ignore=ignore).ad_set(tree.ad_sets[0], timedelta(0), []).part for ignore in ([], [key]))
+    assert whole.body["targets"].pop("genders")
+    assert whole.body == less.body
+    assert "genders" not in less.wanted["targets"]
 
 
 def test_a_key_that_is_there_twice_is_refused() -> None:

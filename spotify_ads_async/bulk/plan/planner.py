@@ -100,7 +100,7 @@ async def new_plan(path: Path, header: Header) -> AsyncGenerator[PlanFile]:
     plan = await taken_off_loop(lambda: PlanFile.create(path, header), PlanFile.discard)
     try:
         yield plan
-        await anyio.to_thread.run_sync(plan.mark_ready)
+        await taken_off_loop(plan.mark_ready)
     except BaseException:
         plan.discard()
         raise

@@ -9,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import anyio.to_thread
 import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
@@ -61,9 +60,8 @@ async def plan_undo(
             raise WrongPlan("the plan is unfinished, so it has done nothing that could be undone")
         if header.base_url != ads.base_url:
             raise WrongPlan(f"the plan was made for {header.base_url}, and calls would go to {ads.base_url}")
-        outcomes = await anyio.to_thread.run_sync(plan.outcomes)
-        if outcomes[RowOutcome.UNKNOWN]:
-            raise WrongPlan(f"{outcomes[RowOutcome.UNKNOWN]} rows are not settled: resume the plan first, then undo it")
+        if unsettled := await taken_off_loop(plan.unsettled):
+            raise WrongPlan(f"{unsettled} rows are not settled: resume the plan first, then undo it")
         undo_header = msgspec.structs.replace(
             header,
             source=f"undo of {done}",

@@ -10,7 +10,7 @@ from spotify_ads_async.bulk.plan.state import state_of
 from spotify_ads_async.bulk.present import Found, read_present
 from spotify_ads_async.bulk.records import Header, RowOutcome, RowWork, Step, StepOutcome, StepState
 from spotify_ads_async.bulk.run.options import Options
-from spotify_ads_async.bulk.run.outcomes import changes_alone, judged, require_changed, success
+from spotify_ads_async.bulk.run.outcomes import changes_alone, judged, judged_later, require_changed, success
 from spotify_ads_async.bulk.run.writer import RunControl, Tell
 from spotify_ads_async.bulk.store.journal import Journal
 from spotify_ads_async.bulk.store.plan_file import PlanFile
@@ -57,8 +57,9 @@ class LiveWriter:
                             state=StepState.FAILED, reason=f"the {self._entity.name} is not there any more"
                         )
                     else:
-                        outcome = judged(work, step, state_of(answer), "the run ended before the answer came")
+                        outcome = judged_later(self._entity, work, step, state_of(answer))
                     row = await self._control.settle(step, outcome)
+                    self._control.surprised(work, outcome)
                     if row.outcome is not RowOutcome.WAITING:
                         await tell(row)
 

@@ -11,7 +11,17 @@ import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.effects import Conflict, Refusal, Settled, reached, rebase, settle, shown
-from spotify_ads_async.bulk.plan.state import Edit, Shape, State, edits_between, entity_shape, same, sendable, with_edit
+from spotify_ads_async.bulk.plan.state import (
+    Edit,
+    Shape,
+    State,
+    copied,
+    edits_between,
+    entity_shape,
+    same,
+    sendable,
+    with_edit,
+)
 from spotify_ads_async.bulk.records import RowWork, Step, StepOutcome, StepState
 from spotify_ads_async.errors import (
     AuthenticationError,
@@ -31,6 +41,7 @@ __all__ = [
     "compared",
     "failure",
     "judged",
+    "judged_later",
     "renewed",
     "require_changed",
     "staged",
@@ -275,12 +286,12 @@ def compared(entity: Entity, work: RowWork, sent: State, found: State) -> StepOu
     names = {one.name for one in missed}
     if more := [str(one) for one in unexpected if one.field not in names]:
         remarks.append(f"the server changed more than the row said: {'; '.join(more)}")
-    touched = {field: found.get(field) for field in {*sent, *damaged}}
+    touched = {field: found[field] for field in sent if found.get(field) is not None}
     return StepOutcome(
         state=StepState.FAILED if missed else StepState.DONE,
         found=None
         if missed and in_vain and not unexpected
-        else {field: value for field, value in touched.items() if value is not None},
+        else {**touched, **{field: found.get(field) for field in damaged}},
         reason="; ".join(remarks),
         damage={
             field: sendable(before[field], shape, field)
@@ -343,13 +354,31 @@ def judged(work: RowWork, step: Step, text: str, why: str) -> StepOutcome:
     after = {field: work.after.get(field, value) for field, value in step.body.items()}
     match settle(present, before, after):
         case Settled.DONE:
-            found = {field: present[field] for field in step.body if present.get(field) is not None}
-            return StepOutcome(state=StepState.DONE, found=found, text=text)
+            return StepOutcome(state=StepState.DONE, found=after, text=text)
         case Settled.NOT_DONE:
             return StepOutcome(state=StepState.WAITING, reason=f"it took no effect: {why}", text=text)
         case Settled.CHANGED_BY_OTHERS:
             return StepOutcome(
                 state=StepState.UNKNOWN,
-                reason=f"{why}, and the values now are neither the old nor the new ones: somebody else changed them",
+                found=after,
+                reason=f"{why}, and the values now are neither the old nor the new ones: somebody else changed them;"
+                " what is there of the new ones is undone with the rest",
                 text=text,
             )
+
+
+def judged_later(entity: Entity, work: RowWork, step: Step, text: str) -> StepOutcome:
+    """What the state says of a request of an earlier run.
+
+    What changed besides may be somebody else's since, and is not taken for the request's. What is gone is.
+    """
+    outcome = judged(work, step, text, "the run ended before the answer came")
+    if outcome.state is not StepState.DONE:
+        return outcome
+    sent = {field: work.after.get(field, value) for field, value in step.body.items()}
+    answer = {**work.state, **copied(sent)}
+    for one in surprises(entity, work.state, sent, msgspec.json.decode(text)) if work.text else ():
+        path = tuple(one.field.split("."))
+        if same(one.found, None) and (path[0] in sent or path[0] not in work.after):
+            with_edit(answer, path, _ABSENT)
+    return msgspec.structs.replace(compared(entity, work, sent, answer), text=text)

@@ -11,6 +11,7 @@ import msgspec
 
 from spotify_ads_async.bulk.plan.effects import Refusal
 from spotify_ads_async.bulk.plan.state import entity_shape, state_of
+from spotify_ads_async.bulk.present import MISSING
 from spotify_ads_async.bulk.records import Header, PlannedRow, RowOutcome, RowWork, Step, StepOutcome, StepState
 from spotify_ads_async.bulk.run.draft_writer import DraftWriter
 from spotify_ads_async.bulk.run.live_writer import LiveWriter
@@ -23,7 +24,6 @@ from spotify_ads_async.client import AdsClient
 from spotify_ads_async.errors import (
     AuthenticationError,
     ConnectionFailed,
-    NotFound,
     RequestRejected,
     SpotifyAdsError,
     StoreUnavailable,
@@ -107,9 +107,9 @@ class RowRunner:
         path = {"ad_account_id": self._header.ad_account_id, self._entity.id_column: work.entity_id}
         try:
             return state_of(await self._ads.call(self._entity.get, path=path))
-        except NotFound:
-            return ""
         except SpotifyAdsError as problem:
+            if _is_missing(problem):
+                return ""
             self.stop_unread(problem)
             return None
 
@@ -175,8 +175,7 @@ class RowRunner:
         if outcome.state is StepState.WAITING:
             outcome = msgspec.structs.replace(outcome, state=StepState.FAILED, transient=True)
         row = await self.settle(step, outcome)
-        if outcome.surprises:
-            self.surprised(work, outcome)
+        self.surprised(work, outcome)
         as_said = outcome.state in {StepState.DONE, StepState.STAGED} and not outcome.surprises
         self.proven = self.proven or as_said or self._options.keep_going
         return (
@@ -185,7 +184,7 @@ class RowRunner:
 
     def surprised(self, work: RowWork, outcome: StepOutcome) -> None:
         """End the run where an answer shows that more changed than was said, unless it is told to keep going."""
-        if not self._options.keep_going:
+        if outcome.surprises and not self._options.keep_going:
             name = (
                 f"“{work.name}” ({self._entity.name} {work.entity_id})"
                 if work.name
@@ -250,11 +249,15 @@ class RowRunner:
         await anyio.sleep(self._options.settle_after)
         try:
             return await self.writer.read_back(work, step, str(error))
-        except NotFound as gone:
-            return failure(gone)
         except SpotifyAdsError as problem:
+            if _is_missing(problem):
+                return failure(problem)
             return StepOutcome(
                 state=StepState.UNKNOWN,
                 reason=f"{error}; reading back failed: {problem}",
                 trace_id=error.trace_id or "",
             )
+
+
+def _is_missing(problem: SpotifyAdsError) -> bool:
+    return isinstance(problem, RequestRejected) and problem.status in MISSING

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 import anyio
-import anyio.to_thread
 
 from spotify_ads_async.bulk.store import schema
+from spotify_ads_async.locks import taken_off_loop
 
 __all__ = ["Journal"]
 
@@ -52,7 +52,6 @@ class Journal(Generic[PlanT]):
         self.path = plan.path
         self._turn = anyio.Lock()
         self._pending: list[_Entry[PlanT]] = []
-        self._limiter = anyio.CapacityLimiter(1)
 
     async def write(self, action: Callable[[PlanT], None]) -> None:
         """Run ``action`` inside a transaction; it is durable when this returns.
@@ -66,7 +65,7 @@ class Journal(Generic[PlanT]):
             async with self._turn:
                 if not entry.durable and entry.problem is None:
                     batch, self._pending = self._pending, []
-                    await anyio.to_thread.run_sync(self._commit, batch, limiter=self._limiter)
+                    await taken_off_loop(lambda: self._commit(batch))
         finally:
             if entry in self._pending:
                 self._pending.remove(entry)
@@ -80,7 +79,7 @@ class Journal(Generic[PlanT]):
             PlanDamaged: the file cannot be read.
         """
         async with self._turn:
-            return await anyio.to_thread.run_sync(self._answer, question, limiter=self._limiter)
+            return await taken_off_loop(lambda: self._answer(question))
 
     def _answer(self, question: Callable[[PlanT], ResultT]) -> ResultT:
         with schema.in_one_sentence(self._plan.path):

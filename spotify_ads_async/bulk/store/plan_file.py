@@ -167,6 +167,13 @@ class PlanFile(OpenFile, RunningRows):
             counts[_OUTCOMES[name]] = count
         return counts
 
+    def unsettled(self) -> int:
+        """How many rows have requests of which nothing is known, as nobody read back what came of them."""
+        return self._connection.execute(
+            "SELECT count(*) FROM outcome WHERE outcome = 'unknown' AND NOT EXISTS"
+            " (SELECT 1 FROM step WHERE row = number AND state = 'unknown' AND found IS NOT NULL)"
+        ).fetchone()[0]
+
     def remarked(self) -> int:
         """How many rows are done of which the server made something else, or more, than they said."""
         return self._connection.execute(

@@ -56,7 +56,7 @@ _CHANGES = (
 _DECISIONS, _OUTCOMES, _STATES = Known(Decision), Known(RowOutcome), Known(StepState)
 _PLANNED = Decision.PLANNED
 _ENDED = frozenset({Decision.REFUSED, Decision.CONFLICT})
-_DONE, _FAILED = StepState.DONE.value, StepState.FAILED.value
+_DONE = StepState.DONE.value
 _USUAL = frozenset({_DONE, StepState.WAITING.value})
 _conflicts = msgspec.json.Decoder(tuple[Conflict, ...])
 
@@ -174,14 +174,9 @@ def _planned(path: Path, row: tuple[Any, ...], steps: Sequence[_StoredStep]) -> 
             change,
             base,
             tuple([step.body for step in steps]),
-            tuple([(step.body, step.found) for step in steps if step.state == _DONE or _is_half_done(step)]),
+            tuple([(step.body, step.found) for step in steps if step.state == _DONE or step.found is not None]),
         ),
     )
-
-
-def _is_half_done(step: _StoredStep) -> bool:
-    """Whether the server answered a request and did not do all of it."""
-    return step.state == _FAILED and step.found is not None
 
 
 def row_work(connection: sqlite3.Connection, path: Path, numbers: Sequence[int]) -> list[RowWork]:

@@ -55,7 +55,8 @@ class RunningRows:
             (encode(row.before), encode(row.after), row.text, row.name, row.number),
         )
         self._connection.executemany(
-            "UPDATE step SET body = ?, state = ? WHERE row = ? AND position = ?",
+            "UPDATE step SET body = ?1, reason = iif(state = ?2, reason, ''), state = ?2 WHERE row = ?3 AND"
+            " position = ?4",
             [(encode(step.body), step.state, row.number, step.position) for step in row.steps],
         )
         rows.renew_checksum(self._connection, row.number)
@@ -67,10 +68,10 @@ class RunningRows:
         )
 
     def need_nothing(self, number: int) -> None:
-        """Write down that somebody else made the change of a row already."""
+        """Write down that somebody else made the change of a row already, unless a part of it was made before."""
         self._connection.execute(
             "UPDATE row SET decision = 'unchanged', reason = 'somebody made the same change since it was planned' WHERE"
-            " number = ?",
+            " number = ? AND NOT EXISTS (SELECT 1 FROM step WHERE row = number AND found IS NOT NULL)",
             (number,),
         )
 

@@ -79,13 +79,13 @@ class WorkbookRun:
         """Look whether the plan can be carried out now, and read what it holds."""
         self.header = self._plan.header
         self._check()
-        if items := await anyio.to_thread.run_sync(self._plan.items):
+        if items := await taken_off_loop(self._plan.items):
             taken = turn(self.header, items, self._path)
-            others_ended = await anyio.to_thread.run_sync(self._held.enter_context, taken)
+            others_ended = await taken_off_loop(lambda: self._held.enter_context(taken))
             if not self._plan.begun() and (others_ended or not self._options.is_fresh):
                 await require_free_names(self._ads, self.header.ad_account_id, items)
         self._parts = [part for _, part in self._plan.parts()]
-        await anyio.to_thread.run_sync(self._plan.requeue)
+        await taken_off_loop(self._plan.requeue)
         self._jobs = Work(
             self._ads,
             self._plan,
@@ -95,7 +95,7 @@ class WorkbookRun:
             stop=self.stop,
             send=self._send,
         )
-        await anyio.to_thread.run_sync(self._plan.begin)
+        await taken_off_loop(self._plan.begin)
         self.progress.total = len(self._jobs.items)
         self._sender, self._outcomes = anyio.create_memory_object_stream[NewItem | PlannedRow](
             self._options.concurrency

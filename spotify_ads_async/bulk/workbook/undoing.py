@@ -52,7 +52,7 @@ async def plan_workbook_undo(ads: AdsClient, done: Path, path: Path, *, force: b
         if header.base_url != ads.base_url:
             raise WrongPlan(f"the plan was made for {header.base_url}, and calls would go to {ads.base_url}")
         found = await _look_elsewhere(ads, Journal(plan), header.ad_account_id, archive=archive)
-        there = [one for one in await anyio.to_thread.run_sync(plan.items) if one.is_there]
+        there = [one for one in await taken_off_loop(plan.items) if one.is_there]
         fate = "this is taken back, too" if force else _STAYS
         remarks = [
             f"{one.plural[:-1]} {one.name}: {said}: {fate}" for one in there if (said := _of_others([one], found))

@@ -13,7 +13,7 @@ from typing import Literal
 from spotify_ads_async.errors import StoreUnavailable
 from spotify_ads_async.governor.adaptive import AdaptiveLimits
 from spotify_ads_async.governor.events import StoreLost, StoreRegained
-from spotify_ads_async.governor.shared.conversation import Conversation
+from spotify_ads_async.governor.shared.conversation import Conversation, Message
 from spotify_ads_async.governor.shared.store import Store, lift_pauses
 from spotify_ads_async.governor.wait_queue import PendingRequest
 from spotify_ads_async.governor.window import Window
@@ -45,6 +45,7 @@ class Claims:
 
     def _forked(self) -> None:
         self._task: asyncio.Task[None] | None = None
+        self._said: Message | None = None  # what the store has not answered yet
         self._problem: StoreUnavailable | None = None  # while the store is away
         self._away_since = self._retry_at = -math.inf
         self._conversation.begin_anew()
@@ -90,15 +91,20 @@ class Claims:
         loop, task = asyncio.get_running_loop(), self._task
         if task is None or task.get_loop() is not loop or task.done():
             self._wake = asyncio.Event()
+            self._unanswered(self._said)  # of a loop that stands still
             # An empty context: the task outlives the call that happened to start it, and must not carry its variables.
-            self._task = task = loop.create_task(self._run(), name="shared quota", context=contextvars.Context())
+            self._task = task = loop.create_task(
+                self._run(self._wake), name="shared quota", context=contextvars.Context()
+            )
         return task
 
-    async def _run(self) -> None:
+    async def _run(self, wake: asyncio.Event) -> None:
+        """Speak to the store while there is something to say, and until another loop's task does: it has a ``wake``."""
         try:
-            # A library below may swallow a cancellation.
-            while not self._closing and not (self._task is not None and self._task.cancelling()):
-                self._wake.clear()
+            while self._wake is wake and not self._closing:
+                if self._task is not None and self._task.cancelling():
+                    break  # a library below swallowed it
+                wake.clear()
                 now = self._now()
                 due = self._conversation.due(now) if self._problem is None else self._retry_at
                 if due <= now:
@@ -108,10 +114,10 @@ class Claims:
                 else:
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(due - now):
-                            await self._wake.wait()
-            await self._goodbye()
+                            await wake.wait()
+            await self._goodbye(wake)
         except asyncio.CancelledError:
-            await self._goodbye()
+            await self._goodbye(wake)
             raise
         except Exception as problem:
             # A fault of ours must not leave anybody waiting for ever.
@@ -122,24 +128,36 @@ class Claims:
     async def _exchange(self) -> None:
         """One exchange, and another where it failed at once, as it does on a connection that the store closed."""
         for last_try in (False, True):
-            said = self._conversation.message()
+            said = self._said = self._conversation.message()
             self.exchanges += 1
             try:
                 reply = await self.store.exchange(said.exchange)
             except BaseException as problem:
-                self._conversation.unanswered(said)
+                lost = self._unanswered(said)
                 if not isinstance(problem, StoreUnavailable):
                     raise
-                if not last_try and self._now() - said.asked_at <= self._conversation.lease / 12:
+                if lost and not last_try and self._now() - said.asked_at <= self._conversation.lease / 12:
                     continue
-                self._store_lost(problem)
+                if lost:
+                    self._store_lost(problem)
             else:
+                if self._said is not said:
+                    return  # another loop has taken over, and goes by its own
+                self._said = None
                 if (away := self.away_for) is not None:
                     self._problem = None
                     logger.warning("%s answers again after %.1f s", self.store.name, away)
                     self._scheduler.listeners.emit(StoreRegained(store=self.store.name, away=away))
                 self._conversation.take_in(said, reply, self.store.name)
             return
+
+    def _unanswered(self, said: Message | None) -> bool:
+        """Nobody waits for the answer any more. Answers whether anybody did: each is told of once."""
+        if said is None or said is not self._said:
+            return False
+        self._said = None
+        self._conversation.unanswered(said)
+        return True
 
     def _store_lost(self, problem: StoreUnavailable) -> None:
         now, was_away = self._now(), self._problem is not None
@@ -154,8 +172,10 @@ class Claims:
         if self._on_failure == "fail":
             self._scheduler.refuse_everybody(lambda: _lost(problem))
 
-    async def _goodbye(self) -> None:
-        """The store hears of everything that is over."""
+    async def _goodbye(self, wake: asyncio.Event) -> None:
+        """The store hears of everything that is over, unless another loop goes on."""
+        if self._wake is not wake:
+            return
         said = self._conversation.message(leaving=True)
         with contextlib.suppress(StoreUnavailable, TimeoutError):
             async with asyncio.timeout(_GOODBYE_SECONDS):

@@ -147,13 +147,11 @@ class Conversation:
 
     def _can_leave_soon(self, window: Window, now: float) -> int:
         """How many requests a pause and the rhythm let leave before what is claimed later is there."""
-        horizon, pacer = self._horizon(), window.pacer
-        if window.paused_until > now + horizon:
+        if window.paused_until > now + self._horizon():
             return 0
-        if pacer is None:
+        if window.pacer is None:
             return window.waiting
-        held_back = window.pause_length if window.paused_until > now else 0.0  # leaves at its end
-        return 1 + math.ceil((2 * (horizon + self._trip) + held_back) / pacer.interval + window.waiting / 10)
+        return 1 + math.ceil((2 * (self._horizon() + self._trip) + window.pause_length) / window.pacer.interval)
 
     def _horizon(self) -> float:
         """How far ahead tokens are claimed: until after the next exchange, and well within the time for using them."""
@@ -215,11 +213,10 @@ class Conversation:
             for number, end in numbers.items():
                 grants.heard(number, end, use_by)
         for (grants, claim), delays in zip(said.claims, reply.grants, strict=True):
-            usable_at = [now + delay / 1e6 for delay in delays]
-            granted = [Grant(at, number, use_by) for number, at in enumerate(usable_at, claim.first)]
+            granted = [Grant(now + delay / 1e6, number, use_by) for number, delay in enumerate(delays, claim.first)]
             grants.usable = deque(sorted([*grants.usable, *granted]))
         for flow in said.asking or self._flows:  # where nobody asked, all windows were heard of
-            opens_at = max(max(window.paused_until, window.outlook.next_grant()) for window in flow.windows)
+            opens_at = max(max(window.opens_at, window.outlook.there_at(1)) for window in flow.windows)
             grants = self._flows[flow]
             grants.ask_at = min(grants.ask_at, max(now + self._poll, opens_at - self._horizon()))
         self._scheduler.serve()
@@ -247,7 +244,7 @@ class Conversation:
                 self.ask_soon()
             else:  # the set is a new one, and does not know
                 self.news.add(window)
-        if said.pause is not None and until > window.paused_until + _MARGIN_SECONDS:
+        if said.pause is not None and until > max(now, window.paused_until) + _MARGIN_SECONDS:
             window.pause(until, now, said.pause.cause, asked_until=now + said.pause.asked / 1e6)
             self._scheduler.drop_hopeless(window, now)
         if said.smooth:

@@ -486,6 +486,30 @@ def test_where_not_all_can_leave_in_time_those_who_came_last_are_refused() -> No
     run_virtually(lambda _: scenario())
 
 
+@pytest.mark.parametrize("closed_by", ["flush", "pause", "pause in memory"])
+def test_a_long_queue_before_closed_windows_is_told_the_rounds_from_when_they_open(closed_by: str) -> None:
+    async def scenario() -> None:
+        fleet, loop = Fleet(seed=24, processes=1), asyncio.get_running_loop()
+        shared = fleet.governor(0)
+        governor = Governor(fleet.limits, pace="burst", clock=loop.time) if closed_by == "pause in memory" else shared
+        async with shared, governor:
+            async with governor.admit(NAMES) as admission:
+                if closed_by == "flush":
+                    fleet.server.lose_data(restart=False)
+                else:
+                    admission.answered(status=429, headers={"Retry-After": "4"})
+            waiting = [asyncio.create_task(fleet.request(governor, 0)) for _ in range(70)]
+            await asyncio.sleep(2.5)
+            asked = loop.time()
+            with pytest.raises(QuotaTimeout) as refusal:
+                await fleet.request(governor, 0, max_wait=0.0)
+            await fleet.request(governor, 0)
+            assert loop.time() - asked == pytest.approx(refusal.value.predicted_wait, abs=1.0)
+            await asyncio.gather(*waiting)
+
+    run_virtually(lambda _: scenario())
+
+
 def test_a_process_speaks_up_while_what_it_gave_up_may_still_be_counted() -> None:
     async def scenario() -> None:
         fleet = Fleet(seed=17, processes=2, limits=[Limit("client_id", requests=5, window=1.0)])
