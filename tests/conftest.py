@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,9 @@ from tests.support.warm_start import warm_start
 register_profiles()
 # Behind a script's `&` it is ignored, and whatever a test starts would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Where they are set, each of thousands of clients would read all authorities of this machine, which nothing here meets.
+for variable in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+    os.environ.pop(variable, None)
 
 
 @pytest.fixture(scope="session")

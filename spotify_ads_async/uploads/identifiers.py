@@ -325,11 +325,8 @@ def _hash(plain: str) -> str:
 
 def _header(line: str, separator: str) -> list[str]:
     """The cells of a first line, without what stands around them."""
-    nothing: list[str] = []
     try:
-        return [
-            _trimmed(cell) for cell in next(csv.reader([line], delimiter=separator, skipinitialspace=True), nothing)
-        ]
+        return [_trimmed(cell) for cell in next(csv.reader([line], delimiter=separator, skipinitialspace=True))]
     except csv.Error:
         return [line]
 

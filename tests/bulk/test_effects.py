@@ -254,6 +254,8 @@ def test_what_counts_as_the_same() -> None:
     assert same("2027-03-01T00:00:00Z", "2027-03-01T02:00:00.250+02:00")
     assert not same("2027-03-01T00:00:00Z", "2027-03-01T00:00:01Z")
     assert not same("0000-00-00T?", "0000-00-00T!")
+    assert same("CE4FF15E-F04D-48B9-9DDF-FB3C85FBD57A", "ce4ff15e-f04d-48b9-9ddf-fb3c85fbd57a")
+    assert not same("Autumn", "autumn")
 
 
 def work(state: dict[str, Any], after: dict[str, Any]) -> tuple[RowWork, Step]:

@@ -23,7 +23,7 @@ from spotify_ads_async.bulk.plan.expressions import (
     parse_setting,
 )
 
-CAMPAIGN = "00000000-0000-4000-8000-000000000001"
+CAMPAIGN = "0000000a-0000-4000-8000-000000000001"
 ANSWER: dict[str, Any] = {
     "name": "Autumn sale",
     "status": "ACTIVE",
@@ -43,6 +43,7 @@ ANSWER: dict[str, Any] = {
         "status=APPROVED,ACTIVE",
         "status!=ARCHIVED",
         f"campaign_id={CAMPAIGN}",
+        f"campaign_id={CAMPAIGN.upper()}",
         "name~autumn",
         "name=Autumn sale",
         "bid_amount>=10.00",
@@ -64,6 +65,7 @@ def test_conditions_that_hold(text: str) -> None:
     [
         "status=APPROVED",
         "status!=ARCHIVED,ACTIVE",
+        f"campaign_id!={CAMPAIGN.upper()}",
         "name~winter",
         "bid_amount>10.00",
         "category=ADV_1_1",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,9 @@ from spotify_ads_async.spreadsheets.facts import SheetFacts
 from spotify_ads_async.uploads.identifiers import (
     Counts,
     NotCsvError,
+    distinct,
     encoding_of,
+    hashed,
     holds_identifiers,
     identifiers,
     lines_of_workbook,
@@ -22,14 +25,18 @@ from spotify_ads_async.uploads.identifiers import (
     normalised,
 )
 
+DEVICE = "AEBE52E7-03EE-455A-B3C4-E57283966239"
+
 
 def hashes(*people: str) -> list[str]:
     return [hashlib.sha256(one.encode()).hexdigest() for one in people]
 
 
-def table(*rows: Sequence[CellValue], hidden: int = 0) -> Table:
+def table(*rows: Sequence[CellValue], hidden: int = 0, hidden_column: int = 0) -> Table:
     found = [Row(number, cells, hidden=number == hidden) for number, cells in enumerate(rows, start=1)]
-    return Table(lambda: iter(found), SheetFacts(name="List"))
+    facts = SheetFacts(name="List")
+    facts.hidden_columns.add(hidden_column, value=True)
+    return Table(lambda: iter(found), facts)
 
 
 def test_the_rows_of_a_sheet_are_lines_of_csv_and_blank_ones_stay() -> None:
@@ -48,9 +55,40 @@ def test_a_row_that_cannot_be_read_or_seen_is_named() -> None:
     assert (caught.value.reason, caught.value.row) == (said, 2)
 
 
+def test_a_hidden_column_is_named_where_its_header_says_that_it_holds_identifiers() -> None:
+    with pytest.raises(SpreadsheetError) as caught:
+        list(lines_of_workbook(table(["Name", " E-Mail "], ["Ann", "a@b.co"], hidden_column=2)))
+    said = "has a hidden column of identifiers (E-Mail): show it, or delete it"
+    assert (caught.value.reason, caught.value.row) == (said, 1)
+    assert len(list(lines_of_workbook(table(["E-Mail", "Name"], ["a@b.co", "email"], hidden_column=2)))) == 2
+
+
 def test_a_sheet_holds_identifiers_where_any_cell_does() -> None:
     assert holds_identifiers(table(["Name"], [UnreadableCell("x"), "nobody; A@b.co"]))
     assert not holds_identifiers(table(["Name"], ["nobody", 7]))
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        (" MailTo:A@b.co.", "a@b.co"),
+        ("<a\u200b@b.co>", "a@b.co"),
+        ("a@.co", None),
+        ("a\u036f@b.co", None),  # an accent that is part of no letter
+    ],
+)
+def test_what_does_not_belong_to_an_identifier_is_taken_away(text: str, plain: str | None) -> None:
+    assert normalised(text) == plain
+    once = hashed(text)
+    assert once == (None if plain is None else hashes(plain)[0])
+    assert once is None or hashed(once.upper()) == once
+
+
+def test_each_hash_comes_once(tmp_path: Path) -> None:
+    counts = Counts()
+    people = hashes(*map(str, range(200)))
+    assert sorted(distinct([*people, *people[:70]], tmp_path, counts)) == sorted(people)
+    assert (counts.identifiers, counts.repeated) == (200, 70)
 
 
 def test_marks_that_do_not_pair_are_named_by_their_line() -> None:
@@ -74,6 +112,11 @@ def test_marks_that_do_not_pair_are_named_by_their_line() -> None:
         (["\ufeffE-Mail;Id\n", "a@b.co;7\n"], None),
         (["MADID,fn\n", "a@b.co,x\n"], None),
         (["mail;other\n", "a@b.co\n"], ["other", "mail"]),
+        (['Name, "E-Mail"\n', "x,a@b.co\n"], None),
+        (["Xmail\n", "a@b.co\n"], ["xmail"]),
+        (["mail,device id\n", f"a@b.co,{DEVICE}\n"], ["mail"]),
+        (["e-mail,name,other\n", "a@b.co,b@b.co,x\n"], None),
+        (["name,e-mail,\n", "x,a@b.co,\n", ",,,\n"], None),
     ],
 )
 def test_columns_are_found_whatever_separates_them(lines: list[str], columns: list[str] | None) -> None:
@@ -90,11 +133,39 @@ def test_a_space_behind_a_separator_is_none_of_a_cells_unless_tabs_separate(sepa
     assert counts.cleaned == cleaned
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["a@b.co;b@b.co\n"],
+        ["\ta@b.co\n"],
+        ["e-mail\n", "a@b.co,x\n"],
+        ["e-mail\n", "a@b.co,\n"],
+        ["e-mail,,\n", "a@b.co,x,\n"],
+        ["e-mail,name\n", 'a@b.co,"Ann\n', 'b@b.co"\n'],
+        ["e-mail,name,other\n", "a@b.co,b@b.co\n"],
+        ["e-mail,device id\n", f"{DEVICE},{DEVICE}\n"],
+    ],
+)
+def test_where_it_is_not_clear_whose_an_identifier_is_nothing_is_taken(lines: list[str]) -> None:
+    counts = Counts()
+    assert list(identifiers(lines, None, counts)) == []
+    assert counts.refused == 1
+
+
+@pytest.mark.parametrize("lines", [[], ["sep=;\n"], ["e-mail\n"]])
+def test_a_list_without_lines_holds_nothing(lines: list[str]) -> None:
+    counts = Counts()
+    assert list(identifiers(lines, None, counts)) == []
+    assert counts == Counts()
+
+
 def test_a_column_that_is_not_there_is_an_error() -> None:
     with pytest.raises(KeyError, match="phone"):
         list(identifiers(["mail;name\n", "a@b.co;x\n"], ["mail", "phone"], Counts()))
     with pytest.raises(KeyError, match="mail"):
         list(identifiers(["sep=;\n", "name\n"], ["mail"], Counts()))
+    with pytest.raises(KeyError, match="phone"):  # of separators that leave as many missing, the first one
+        list(identifiers(["a;phone;b,mail\n"], ["mail", "phone"], Counts()))
 
 
 def test_lines_are_counted_by_what_became_of_them() -> None:
@@ -107,11 +178,14 @@ def test_lines_are_counted_by_what_became_of_them() -> None:
         "Ann;b@b.co,\n",
         "x,B@b.co a@b\n",
         "y,\x07c@b.co\n",
+        "Bea,\n",
+        ",<d@b.co>\n",
+        ",mailto:e@b.co\n",
     ]
     counts = Counts()
-    assert list(identifiers(lines, None, counts)) == hashes("a@b.co")
-    assert (counts.refused, counts.refused_lines, counts.empty) == (4, [5, 6, 7, 8], 1)
-    assert counts.sample == ["a@b.co"]
+    assert list(identifiers(lines, None, counts)) == hashes("a@b.co", "d@b.co", "e@b.co")
+    assert (counts.refused, counts.refused_lines, counts.empty, counts.cleaned) == (4, [5, 6, 7, 8], 2, 2)
+    assert counts.sample == ["a@b.co", "d@b.co", "e@b.co"]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +199,7 @@ def test_lines_are_counted_by_what_became_of_them() -> None:
         ("Ann b@cd", True),
         ("Ann bc@d", True),
         ("Ann a@b.co", True),
-        ("Ann AEBE52E7-03EE-455A-B3C4-E57283966239", True),
+        (f"Ann {DEVICE}", True),
     ],
 )
 def test_words_beside_an_identifier_are_a_name_unless_they_look_like_one(cell: str, refused: bool) -> None:  # noqa: FBT001
@@ -145,6 +219,7 @@ def test_many_refused_lines_are_counted_and_the_first_ten_named() -> None:
 
 def test_other_letters_are_none_where_nobody_knows_how_they_were_written() -> None:
     counts = Counts()
+    assert list(identifiers(["ä@b.co\n", "X@b.co\n"], None, counts)) == hashes("ä@b.co", "x@b.co")
     assert list(identifiers(["ä@b.co\n", "a@b.co\n"], None, counts, ascii_only=True)) == hashes("a@b.co")
     assert counts.refused_lines == [1]
     assert [normalised(one) for one in ("Ä@b.co", "हिन्दी@डेटामेल.भारत")] == ["ä@b.co", "हिन्दी@डेटामेल.भारत"]

@@ -6,6 +6,7 @@ A state is never a model: what this package does not know is in it too, at any d
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -14,6 +15,7 @@ import msgspec
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.columns import Cell, inner_struct, listed_struct
 from spotify_ads_async.types import Answer, moment_of, source_of
+from spotify_ads_async.validation.formats import UUID_PATTERN
 
 __all__ = [
     "NO_SHAPE",
@@ -46,6 +48,7 @@ Without it the targeting would be wider, and nothing took its place.
 """
 _ABSENT: Any = msgspec.UNSET
 _PLAIN = frozenset({str, int, float, bool})
+_ID = re.compile(UUID_PATTERN)
 
 
 def state_of(answer: msgspec.Struct) -> str:
@@ -185,12 +188,12 @@ def leaf(state: State | None, path: Iterable[str]) -> Cell:
 def same(one: object, other: object) -> bool:
     """Whether two values mean the same to the API.
 
-    The order of a list does not count, nor do nulls and empty lists beside absence, nor how a moment is written.
+    The order of a list does not count, nor do nulls and empty lists beside absence, nor how moments or ids are written.
     """
     if one is other:
         return True
     if (kind := type(one)) is type(other) and kind in _PLAIN:
-        return one == other or (kind is str and _same_moment(cast("str", one), cast("str", other)))
+        return one == other or (kind is str and _same_text(cast("str", one), cast("str", other)))
     match one, other:
         case (None | [] | msgspec.UNSET, None | [] | msgspec.UNSET):
             return True
@@ -203,7 +206,9 @@ def same(one: object, other: object) -> bool:
             return one == other and (type(one) is type(other) or (_is_number(one) and _is_number(other)))
 
 
-def _same_moment(one: str, other: str) -> bool:
+def _same_text(one: str, other: str) -> bool:
+    if one.lower() == other.lower():
+        return _ID.fullmatch(one) is not None
     return one[10:11] == other[10:11] == "T" and (found := moment_of(one)) is not None and found == moment_of(other)
 
 
