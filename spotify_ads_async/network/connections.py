@@ -36,6 +36,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from spotify_ads_async.errors import ConfigurationError, ConnectionFailed
+from spotify_ads_async.forks import LEFT_TO_THE_PARENT, begins_anew
 from spotify_ads_async.loops import LoopAway, on_loop
 from spotify_ads_async.network.options import Proxy, TransportOptions
 from spotify_ads_async.network.problems import explained_connection_error
@@ -284,7 +285,7 @@ class Connections:
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self.slots = anyio.Semaphore(options.connections, fast_acquire=True)
         """One for each request that may be under way at once."""
-        _EVERY.add(self)
+        begins_anew(self)
 
     def pool(self) -> Pool:
         """What the running loop has.
@@ -359,13 +360,13 @@ class Connections:
         for one in list(self._sockets) if pool.loop.is_closed() else ():  # else the loop closes them when it goes on
             one.close()
 
-    def forget_parent(self) -> None:
+    def begin_anew(self) -> None:
         """In a child, right after a fork: let go of the parent's connections without a word to anybody."""
         self._opening = threading.Lock()  # another thread of the parent may have held it
         if self._pool is None:
             return
         # Ending them would tell the other side, and the parent's loop, which has them in its poll.
-        _LEFT_TO_THE_PARENT.append(self._pool)
+        LEFT_TO_THE_PARENT.append(self._pool)
         nothing = os.open(os.devnull, os.O_RDWR)
         for one in list(self._sockets):
             if one.fileno() >= 0:
@@ -373,19 +374,6 @@ class Connections:
         os.close(nothing)
         self._sockets = weakref.WeakSet()
         self._pool = None
-
-
-_EVERY = weakref.WeakSet[Connections]()
-_LEFT_TO_THE_PARENT: list[object] = []
-
-
-def _after_fork() -> None:
-    for connections in list(_EVERY):
-        connections.forget_parent()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 async def _until_closed(http: aiohttp.ClientSession) -> AsyncGenerator[None]:
