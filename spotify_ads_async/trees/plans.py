@@ -288,7 +288,7 @@ class Planner:
         for one in unknown:
             if one.is_key and (len(one.path) == 1 or not put_at(body, one.path, one.value)):
                 newer[path_text(one.path)] = one.value
-        body = {name: value for name, value in body.items() if name not in self._ignore or name in _PARENTS}
+        body = cast("dict[str, Any]", _without(body, self._ignore - _PARENTS))
         return PartPlan(
             kind=kind,
             name=str(changes["name"]),
@@ -307,6 +307,17 @@ _REQUESTS: Mapping[str, tuple[Operation[Any], type[Request], type[Request]]] = {
     "ad_set": (CREATE_AD_SET_DRAFT, AdSetCreate, AdSetDraftCreate),
     "ad": (CREATE_AD_DRAFT, AdCreate, AdDraftCreate),
 }
+
+
+def _without(value: object, ignored: Collection[str], place: str = "") -> object:
+    """JSON without the keys of these names or dotted places, at any depth of its objects."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: _without(one, ignored, f"{place}{name}.")
+        for name, one in cast("dict[str, object]", value).items()
+        if name not in ignored and f"{place}{name}" not in ignored
+    }
 
 
 def _left_out(kind: str, one: AdSet | Ad) -> LeftOut:

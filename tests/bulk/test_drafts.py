@@ -366,6 +366,45 @@ async def test_what_cannot_be_read_back_is_unknown_until_the_next_run(world: Wor
     assert world.effects[row.entity_id] == 1
 
 
+@pytest.mark.parametrize(
+    ("plural", "theirs"), [("ad sets", {"category": "ADV_9_9"}), ("campaigns", {"name": "Theirs"})]
+)
+async def test_a_draft_of_an_earlier_run_puts_nothing_back(world: World, plural: str, theirs: dict[str, Json]) -> None:
+    """It holds what was live when it was made, and the row goes on top of what is live now."""
+    kind, table = bulk.ENTITIES[plural], getattr(world.account, plural.replace(" ", "_"))
+    (one, *_) = table
+    field, value = ("name", "Ours") if plural == "ad sets" else ("purchase_order", "Ours")
+    plan = await world.plan(world.write("changes.csv", [kind.id_column, field], [[one["id"], value]]))
+    world.server.add_fault("error", operation=DRAFT_KINDS[plural].change.id, status=403, times=1)
+    await world.apply(plan, DRAFT)
+    assert outcomes_of(plan) == {"failed": 1}
+    table.put({**table.get(one["id"]), **theirs})
+    await world.resume(plan, msgspec.structs.replace(PUBLISH, retry_failed=True))
+    assert outcomes_of(plan) == {"done": 1}
+    now = table.get(one["id"])
+    assert {name: now[name] for name in (field, *theirs)} == {field: value, **theirs}
+
+
+async def test_what_others_add_before_a_publication_is_read_back_stays_at_undo(world: World) -> None:
+    before = world.ad_sets[0]
+    rows = [[before["id"], '["FEMALE"]']]
+    plan = await world.plan(world.write("changes.csv", ["ad_set_id", "targets.genders"], rows))
+    await world.apply(plan, DRAFT)
+    world.server.add_fault("lost_answer", operation="publishCampaignDraft", times=1)
+    gone = world.server.add_fault("error", operation="getCampaignDraftsV3", status=403, skip=1)
+    await world.resume(plan, PUBLISH)
+    gone.remove()
+    live = world.account.ad_sets.get(before["id"])
+    world.account.ad_sets.put({**live, "targets": {**live["targets"], "language": "sv"}})
+    await world.resume(plan)
+    assert outcomes_of(plan) == {"done": 1}
+    undo = world.folder / "undo"
+    await bulk.plan_undo(world.ads, plan, undo)
+    await world.apply(undo)
+    assert outcomes_of(undo) == {"done": 1}
+    assert world.account.ad_sets.get(before["id"])["targets"] == {**before["targets"], "language": "sv"}
+
+
 async def test_a_plan_that_has_begun_without_drafts_stays_without(world: World) -> None:
     plan = await world.plan(world.names(1))
     await world.apply(plan)

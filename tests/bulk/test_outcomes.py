@@ -290,8 +290,8 @@ def test_all_that_is_not_done_is_said_first_and_once() -> None:
             {},
             None,
             (
-                'category, which is still "ADV_1_1"; targets.genders, which is still ["MALE"] (the server\'s default, or'
-                " nothing empties it)"
+                'category, which is still "ADV_1_1"; targets.genders, which is still ["MALE"] (the server\'s default,'
+                " or nothing empties it)"
             ),
         ),
         (

@@ -612,6 +612,15 @@ async def test_a_newer_key_is_sent_as_it_came(server: Emulator, account: AdAccou
     assert "currency" not in part.body["budget"]
 
 
+@pytest.mark.parametrize("key", ["genders", "targets.genders"])
+async def test_a_known_key_inside_of_an_object_is_left_out(server: Emulator, account: AdAccount, key: str) -> None:
+    tree = await account.trees.read(first_campaign(server)["id"])
+    whole, less = (Planner(str, ignore=ignore).ad_set(tree.ad_sets[0], timedelta(0), []).part for ignore in ([], [key]))
+    assert whole.body["targets"].pop("genders")
+    assert whole.body == less.body
+    assert "genders" not in less.wanted["targets"]
+
+
 def test_a_key_that_is_there_twice_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="line 1: status is there twice"):
         parse(b'{"kind": "campaign", "id": "a", "name": "An", "status": "PAUSED", "status": "ACTIVE"}')

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import anyio
 import msgspec
 
 from spotify_ads_async.bulk.entities import AD_SETS, ADS, CAMPAIGNS, Entity
-from spotify_ads_async.bulk.plan.state import state_of
+from spotify_ads_async.bulk.plan.state import edits_between, state_of, writable
 from spotify_ads_async.bulk.present import Found, read_present
 from spotify_ads_async.bulk.records import Header, RowOutcome, RowWork, Step, StepOutcome, StepState
 from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS, campaign_drafts, drafts_within, made_at
@@ -184,7 +185,7 @@ class DraftWriter:
             async with self._turns[row.parent_id]:
                 if row.parent_id not in await self._journal.read(lambda plan: plan.drafts.around(row.campaign_id)):
                     await self._look_around(AD_SETS, row.parent_id, row.campaign_id)
-        draft_id, text = campaign_draft if self._entity is CAMPAIGNS else row.draft_id, ""
+        draft_id, text = campaign_draft if self._entity is CAMPAIGNS else (row.draft_id, "")
         if not draft_id:
             path = {**self._account, self._entity.id_column: step.entity_id}
             draft = await self._ads.call(self._kind.make, path=path)
@@ -192,7 +193,10 @@ class DraftWriter:
         if draft_id != row.draft_id:
             known = draft_id
             await self._journal.write(lambda plan: plan.drafts.remember(step.row, known))
-        body = changes_alone(work.before, step.body) if self._options.send == "changes" else step.body
+        if not text:
+            body = {**await self._changed_since(work, draft_id, row.parent_id), **step.body}
+        else:
+            body = changes_alone(work.before, step.body) if self._options.send == "changes" else step.body
         answer = await self._sender.call(
             self._kind.change, path={**self._account, self._kind.draft_path: draft_id}, body=body
         )
@@ -201,7 +205,18 @@ class DraftWriter:
         drafted = msgspec.structs.replace(work, text=text)
         return staged(success(self._entity, drafted, step, state_of(answer)))
 
-    async def _draft_of(self, campaign_id: str) -> str:
+    async def _changed_since(self, work: RowWork, draft_id: str, parent_id: str) -> dict[str, Any]:
+        """The fields that are live in another form than in a draft of an earlier run, which would put them back."""
+        drafts = await self._drafts_in([parent_id])
+        drafted, live = (
+            writable(self._entity, msgspec.json.decode(text or "{}")) for text in (drafts.get(draft_id), work.text)
+        )
+        changed = {edit.path[0] for edit in edits_between(drafted, live)}
+        return {field: live[field] for field in live if field in changed & self._kind.fields}
+
+    async def _draft_of(self, campaign_id: str) -> tuple[str, str]:
+        """The campaign's draft and, where it was made just now, its JSON."""
+        text = ""
         draft_id = await self._journal.read(lambda plan: plan.drafts.draft_of_campaign(campaign_id))
         if not draft_id:
             if self._entity is not CAMPAIGNS:
@@ -215,8 +230,8 @@ class DraftWriter:
                     await self._journal.write(lambda plan: plan.drafts.forget(campaign_id))
                 raise
             await self._remember(campaign_id, draft)
-            draft_id = str(draft.id)
-        return draft_id
+            draft_id, text = str(draft.id), state_of(draft)
+        return draft_id, text
 
     async def _look_around(self, entity: Entity, entity_id: str, campaign_id: str) -> None:
         """Note how the campaign or the ad set of a row is live, whose draft is made and published along with it."""

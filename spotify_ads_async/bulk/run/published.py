@@ -8,9 +8,10 @@ from typing import Any, NamedTuple, TypeAlias
 import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
-from spotify_ads_async.bulk.plan.effects import Conflict, Settled, settle, shown
+from spotify_ads_async.bulk.plan.effects import Conflict, shown
 from spotify_ads_async.bulk.plan.state import Edit, State, edits_between, leaf, writable
 from spotify_ads_async.bulk.records import RowWork, StepOutcome, StepState
+from spotify_ads_async.bulk.run.outcomes import judged_later
 
 __all__ = ["Around", "Present", "changed_around", "conflicts_since", "overwritten", "read_back"]
 
@@ -75,10 +76,11 @@ def conflicts_since(entity: Entity, present: Sequence[Present]) -> dict[int, lis
     }
 
 
-def read_back(work: RowWork, now: dict[str, Any], *, again: bool) -> StepOutcome:
+def read_back(entity: Entity, work: RowWork, now: dict[str, Any], *, again: bool) -> StepOutcome:
     """What became of a row whose draft is gone; where it took no effect, it waits to be staged ``again``, or failed."""
-    if settle(now, work.before, work.after) is Settled.DONE:
-        return StepOutcome(state=StepState.DONE, found={name: now[name] for name in work.after if name in now})
+    outcome = judged_later(entity, work, work.steps[0], msgspec.json.encode(now).decode())
+    if outcome.state is StepState.DONE:
+        return outcome
     reason = (
         "the draft is gone, and its values are not live: somebody deleted it, or changed the values since;"
         " --retry-failed stages it anew"

@@ -245,7 +245,7 @@ class Publisher:
         rows = await self._staged.rows(campaign) if gone.whole else gone.rows
         unsettled = [row for row in rows if row.step.state in _DRAFTED]
         ended = {
-            work.number: read_back(work, state, again=self._options.retry_failed)
+            work.number: read_back(self._entity, work, state, again=self._options.retry_failed)
             for work, state in await self._staged.present(unsettled)
         }
         state = CampaignState.PUBLISHED if gone.whole else CampaignState.OPEN
