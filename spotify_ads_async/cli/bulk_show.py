@@ -9,7 +9,6 @@ import msgspec
 
 from spotify_ads_async import bulk
 from spotify_ads_async.bulk.plan.money import in_units
-from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.run import say
 from spotify_ads_async.money import format_micros
 
@@ -41,10 +40,10 @@ def row_name(row: bulk.PlannedRow | bulk.UnusualRow, header: bulk.Header) -> str
     )
 
 
-def difference_row(difference: bulk.Difference, output: Output, currency: str) -> Sequence[object]:
+def difference_row(difference: bulk.Difference, currency: str, *, in_table: bool) -> Sequence[object]:
     """One field that changes, by :data:`DIFFERENCE_COLUMNS`."""
     field, before, after = difference.field, difference.before, difference.after
-    if output is Output.TABLE:
+    if in_table:
         before, after = _shown(field, before, currency), _shown(field, after, currency)
         field = in_units(field)  # what a table shows of it, and what sheets and --set call it
     return difference.name, field, before, after, difference.line, difference.entity_id

@@ -166,14 +166,20 @@ def _show_plan(path: Path, output: Output, shown: int | None, totals: bulk.PlanT
         while some := [f"unusual: {row_name(row, header)}: {row.unusual}" for row in islice(unusual, _AT_ONCE)]:
             say(*some)
         changing = 0
+        conflict = bulk.Decision.CONFLICT
         planned = _counted(plan, totals := bulk.PlanTotals()) if totals is None else plan.planned()
         with Rows(output, DIFFERENCE_COLUMNS) as rows:
+            in_table = rows.is_table
             while batch := list(islice(planned, _AT_ONCE)):
-                changes = [row for row in batch if row.decision is not bulk.Decision.CONFLICT and row.after]
+                changes = [row for row in batch if row.decision is not conflict and row.after]
                 told = changes if shown is None else changes[: max(0, shown - changing)]
                 changing += len(changes)
                 rows.write_values(
-                    [difference_row(one, output, header.currency) for row in told for one in bulk.differences(row)]
+                    [
+                        difference_row(one, header.currency, in_table=in_table)
+                        for row in told
+                        for one in bulk.differences(row)
+                    ]
                 )
         if shown is not None and changing > shown:
             say(f"… and {changing - shown} rows more that change: spotify-ads bulk show {path}")

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import AsyncGenerator
+from pathlib import Path
 from typing import Annotated, Any
 
-import anyio.to_thread
+import anyio
 import tomlkit
 import typer
 from tomlkit.exceptions import TOMLKitError
 
-from spotify_ads_async.auth.homes import replace_file
+from spotify_ads_async.auth.homes import make_folder, replace_file, unwritable
 from spotify_ads_async.cli.options import OutputForm, command_group
 from spotify_ads_async.cli.origins import origins, settings_in_force, shown
 from spotify_ads_async.cli.output import Output, Rows
+from spotify_ads_async.cli.progress import doing
 from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
+from spotify_ads_async.locks import close_locked, open_locked, taken_off_loop
 from spotify_ads_cli.config import SETTINGS, BadSetting, check_setting, path_of_config, text_of_config
 
 __all__ = ["app"]
@@ -24,6 +29,7 @@ app = command_group(
     "Show and change the config file: what commands use where neither an option nor the environment says otherwise."
 )
 
+_POLL_SECONDS = 0.02
 _COLUMNS = ("setting", "value", "origin", "variable")
 
 
@@ -84,15 +90,33 @@ def set_(
         path = path_of_config()
         try:
             check_setting(name, value)
-            text = _with_setting(text_of_config(), profile, name, value)
+            async with _alone(path):
+                text = _with_setting(text_of_config(), profile, name, value)
+                await taken_off_loop(lambda: replace_file(path, text.encode()))
         except BadSetting as problem:
             usage_error(str(problem))
-        await anyio.to_thread.run_sync(replace_file, path, text.encode())
         place = f"profiles.{profile}.{name}" if profile else name
         said = f"is {shown(SETTINGS.get(name, name), value)}" if value else "is not set any more"
         say(f"{path}: {place} {said}")
 
     run(command)
+
+
+@contextlib.asynccontextmanager
+async def _alone(path: Path) -> AsyncGenerator[None]:
+    """Nobody else reads the config file to write it anew meanwhile: one of the two settings would be gone."""
+    lock = path.with_suffix(".lock")
+    try:
+        make_folder(path.parent)
+        with doing("waiting for another command that writes the config file"):
+            while (file := open_locked(lock)) is None:  # noqa: ASYNC110 (no event comes from another process)
+                await anyio.sleep(_POLL_SECONDS)
+    except OSError as problem:
+        raise unwritable(path, problem.strerror) from None
+    try:
+        yield
+    finally:
+        close_locked(file)
 
 
 def _with_setting(text: str, profile: str, name: str, value: str) -> str:

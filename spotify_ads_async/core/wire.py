@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from enum import Enum
 from typing import Any, TypeVar, cast
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
@@ -109,7 +109,7 @@ def with_idempotency_key(operation: Operation[Any], prepared: HttpRequest, key: 
     return msgspec.structs.replace(prepared, headers={**prepared.headers, "Idempotency-Key": key})
 
 
-_PLAIN_SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
+_PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @functools.cache
@@ -126,8 +126,6 @@ def _quoted(operation: Operation[Any], path: Mapping[str, str]) -> str:
 
 def _segment(operation: Operation[Any], name: str, value: str) -> str:
     """One segment of a path. A slash stays out even encoded: some servers decode before they route."""
-    if _PLAIN_SEGMENT.fullmatch(value):
-        return value
     if not value or value in {".", ".."} or "/" in value or "\\" in value:
         raise errors.InvalidRequest(
             f"path.{name} could leave its place in the address (it is {value!r})",
@@ -136,18 +134,23 @@ def _segment(operation: Operation[Any], name: str, value: str) -> str:
             value=value,
             rule="one segment: not empty, no dots alone, no slash",
         )
-    return quote(value, safe="")
+    return _escaped(value)
+
+
+def _escaped(text: str) -> str:
+    """A part of an address; most need no escapes."""
+    return text if _PLAIN.fullmatch(text) else quote(text, safe="")
 
 
 def _query_string(query: Mapping[str, object]) -> str:
     """Arrays become repeated keys: the API takes no commas."""
-    pairs: list[tuple[str, str]] = []
+    pairs: list[str] = []
     for name, value in query.items():
-        if isinstance(value, Iterable) and not isinstance(value, str):
-            pairs.extend((name, _text(one)) for one in cast("Iterable[object]", value))
-        else:
-            pairs.append((name, _text(value)))
-    return urlencode(pairs, quote_via=quote)
+        values: Iterable[object] = (value,)
+        if not isinstance(value, str) and isinstance(value, Iterable):
+            values = cast("Iterable[object]", value)
+        pairs += [f"{_escaped(name)}={_escaped(_text(one))}" for one in values]
+    return "&".join(pairs)
 
 
 def _text(value: object) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 
 from spotify_ads_async.pagination.position import REMEMBERED_ROWS, Position
@@ -23,20 +22,20 @@ class HighWaterMark:
     """
 
     def __init__(self, offset: int) -> None:
-        self._recent: deque[str] = deque(maxlen=REMEMBERED_ROWS)
+        self._recent: tuple[str, ...] = ()
         self._offset = offset
         self._total: int | None = None
         self._behind = False
-        # As it was before the last page, and what that page added: the offset behind each new row, and its key if it
-        # lies beyond.
-        self._before: tuple[tuple[str, ...], int] = ((), offset)
-        self._added: list[tuple[int, str | None]] = []
+        # As it was before the last page; that page, and which of its new rows lie beyond: all but the first few.
+        self._before = self._recent, offset
+        self._page: tuple[int, Sequence[str]] = offset, ()
+        self._added: Sequence[int] = ()
+        self._repeated = 0
 
     def resume(self, start: Position) -> None:
         """Stand where ``start`` says."""
-        self._recent.extend(start.after)
-        self._offset, self._total = start.offset, start.total
-        self._before = (start.after, start.offset)
+        self._recent, self._offset, self._total = start.after[-REMEMBERED_ROWS:], start.offset, start.total
+        self._before = start.after, start.offset
 
     def page(self, offset: int, keys: Sequence[str], new: Sequence[int], *, total: int | None, first: bool) -> None:
         """Take in a page that counts.
@@ -52,20 +51,21 @@ class HighWaterMark:
         passed = max((index for index, key in enumerate(keys) if key in known), default=None)
         self._behind = passed is None and (self._behind or (first and bool(known)))
         beyond = len(keys) if self._behind else -1 if passed is None else passed
-        self._before = (tuple(self._recent), self._offset)
-        self._added = [(offset + index + 1, keys[index] if index > beyond else None) for index in new]
-        for place, key in self._added:
-            if key is not None:
-                self._recent.append(key)
-                self._offset, self._total = place, total
+        self._before = self._recent, self._offset
+        self._page, self._added = (offset, keys), [index for index in new if index > beyond]
+        self._repeated = len(new) - len(self._added)
+        if self._added:
+            self._total = total
+        self._recent, self._offset, _ = self.place(None)
 
     def place(self, taken: int | None) -> tuple[tuple[str, ...], int, int | None]:
         """After ``taken`` new rows of the last page: the rows before the place, its offset, the list's length then.
 
         None stands for all rows.
         """
-        after, offset = self._before
-        for place, key in self._added[:taken]:
-            if key is not None:
-                after, offset = (*after, key), place
-        return after[-REMEMBERED_ROWS:], offset, self._total
+        after, place = self._before
+        offset, keys = self._page
+        added = self._added if taken is None else self._added[: max(0, taken - self._repeated)]
+        if added:
+            after, place = (*after, *[keys[index] for index in added[-REMEMBERED_ROWS:]]), offset + added[-1] + 1
+        return after[-REMEMBERED_ROWS:], place, self._total

@@ -132,9 +132,8 @@ def _require_asked(operation: ListOperation[Any, Any], asked: Mapping[str, Any],
 
 def value_in(row: object, name: str) -> object:
     """A row's value by its name; rows of types that nobody knows are mappings. None where it has none."""
-    if isinstance(row, msgspec.Struct) or not isinstance(row, Mapping):
-        return getattr(row, name, None)
-    return cast("Mapping[str, object]", row).get(name)
+    found = getattr(row, name, None)
+    return cast("Mapping[str, object]", row).get(name) if found is None and isinstance(row, Mapping) else found
 
 
 def identity(row: object) -> str | None:

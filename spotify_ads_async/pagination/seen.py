@@ -8,7 +8,6 @@ from bisect import bisect_left
 __all__ = ["SeenIds"]
 
 _SHELVES = 1024
-_WORD = (1 << 64) - 1
 
 
 class SeenIds:
@@ -23,22 +22,22 @@ class SeenIds:
     __slots__ = ("_count", "_shelves")
 
     def __init__(self) -> None:
-        self._shelves: list[array[int]] = [array("Q") for _ in range(_SHELVES)]
+        self._shelves: list[array[int]] = [array("q") for _ in range(_SHELVES)]
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
 
     def __contains__(self, key: str) -> bool:
-        word = hash(key) & _WORD
-        shelf = self._shelves[word % _SHELVES]
+        word = hash(key)
+        shelf = self._shelves[word & (_SHELVES - 1)]
         place = bisect_left(shelf, word)
         return place < len(shelf) and shelf[place] == word
 
     def add(self, key: str) -> bool:
         """Add ``key``; whether it is new."""
-        word = hash(key) & _WORD
-        shelf = self._shelves[word % _SHELVES]
+        word = hash(key)
+        shelf = self._shelves[word & (_SHELVES - 1)]
         place = bisect_left(shelf, word)
         if place < len(shelf) and shelf[place] == word:
             return False

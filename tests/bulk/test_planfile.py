@@ -45,7 +45,8 @@ def test_rows_too_many_for_memory_wait_in_a_temporary_file(tmp_path: Path, monke
     with bulk.PlanFile.create(tmp_path / "a.plan", HEADER) as plan:
         assert [plan.planning.add_change(change) for change in changes] == [None, None, None]
         # In the order of the file, whatever that of their entities is.
-        assert [row.change["name"] == names[row.entity_id] for row in plan.planning.take(reversed(names))] == [True] * 3
+        found = plan.planning.take((one, names[one]) for one in reversed(names))
+        assert [row.change["name"] == name for row, name in found] == [True] * 3
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     with bulk.PlanFile.create(tmp_path / "b.plan", HEADER) as plan:
         plan.planning.add_change(changes[0])
@@ -55,7 +56,7 @@ def test_rows_too_many_for_memory_wait_in_a_temporary_file(tmp_path: Path, monke
     plan = bulk.PlanFile.create(tmp_path / "c.plan", HEADER)
     assert [plan.planning.add_change(change) for change in changes] == [None, None, None]
     with pytest.raises(bulk.PlanDamaged, match=r"no place .* set TMPDIR"):
-        list(plan.planning.take(names))
+        list(plan.planning.take(names.items()))
     plan.discard()
     assert not plan.path.exists()
 

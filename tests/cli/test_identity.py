@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 
 import pytest
@@ -62,6 +63,17 @@ def test_logout_forgets_the_sign_in_after_consent_alone(signed_in: CommandLine) 
     assert file.exists()
     signed_in.out("logout", "--profile", "shop", "--yes")
     assert not file.exists()
+
+
+def test_settings_that_are_written_at_once_all_stay(signed_in: CommandLine) -> None:
+    words = (("output", "json"), ("zone", "UTC"), ("store", "memory"), ("limits", "off"))
+    setting = [
+        subprocess.Popen(signed_in.command("config", "set", *one), env=signed_in.environment, stderr=subprocess.DEVNULL)
+        for one in words
+    ]
+    assert [one.wait(120) for one in setting] == [0] * len(words)
+    lines = (signed_in.folder / "config" / "spotify-ads" / "config.toml").read_text().splitlines()
+    assert {f'{name} = "{value}"' for name, value in words} <= set(lines)
 
 
 def test_a_setting_is_written_and_the_rest_of_the_file_stays(signed_in: CommandLine) -> None:

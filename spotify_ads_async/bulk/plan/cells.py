@@ -89,7 +89,7 @@ def parse_cell(column: Column, text: str, *, clear: str = CLEAR, currency: str =
     Raises:
         CellError: the text is no value of the column.
     """
-    if column.kind is Kind.TEXT:
+    if column.is_text:
         return _cleared(column) if text == clear else _typed(column, unguarded(text))
     text = text.strip()
     if text == clear:
@@ -99,7 +99,7 @@ def parse_cell(column: Column, text: str, *, clear: str = CLEAR, currency: str =
             f"{_short(text)} is no object in JSON, and {column.name} is one: its parts have columns of their own,"
             f" such as {column.name}.{'amount' if column.name == 'budget' else 'NAME'}"
         )
-    if column.kind is Kind.JSON:
+    if column.is_json:
         return _typed(column, _json(text))
     return _plain_value(column, text, currency)
 
@@ -167,7 +167,7 @@ def json_value(column: Column, cell: object) -> object:
     Raises:
         CellError: the column holds no JSON, or the cell does not.
     """
-    if column.kind is not Kind.JSON:
+    if not column.is_json:
         raise CellError("is no JSON")
     return _json(cell) if isinstance(cell, str) else cell
 
@@ -182,7 +182,7 @@ def _cleared(column: Column) -> Cell:
 
 def _typed(column: Column, value: object) -> Cell:
     """Check ``value`` against the column's type and bring it into one form."""
-    may_be_live = column.kind is Kind.JSON or isinstance(value, str)
+    may_be_live = column.is_json or isinstance(value, str)
     try:
         converted = msgspec.convert(value, type=column.type, strict=True)
     except msgspec.ValidationError as problem:
@@ -193,7 +193,7 @@ def _typed(column: Column, value: object) -> Cell:
         _checker(column)(converted)
     except Refused as refused:
         raise CellError(f"{refused.path.lstrip('.')} {refused.rule}".strip(), may_be_live=may_be_live) from None
-    if column.kind is Kind.TEXT and isinstance(value, str) and (found := _CONTROL.search(value)):
+    if column.is_text and isinstance(value, str) and (found := _CONTROL.search(value)):
         raise CellError(f"holds {found[0]!r}: control characters and line breaks are not taken", may_be_live=True)
     return cast("Cell", converted if type(converted) in {str, int, float, bool} else msgspec.to_builtins(converted))
 

@@ -62,6 +62,8 @@ class Column:
         inner: the names below it.
         parent: the field that this one is a part of, or nothing.
         takes_object: whether its values are objects, and so JSON.
+        is_text: whether its values are texts.
+        is_json: whether its cells are JSON.
         is_money: whether its values are amounts of money.
     """
 
@@ -75,6 +77,7 @@ class Column:
         self.field, *inner = self.path
         self.inner = tuple(inner)
         self.parent = name.rpartition(".")[0]
+        self.is_text, self.is_json = kind is Kind.TEXT, kind is Kind.JSON
         self.is_money = kind in {Kind.AMOUNT, Kind.MONEY}
         self.takes_object = isinstance(bare := unannotated(of), type) and issubclass(bare, msgspec.Struct)
 

@@ -19,6 +19,8 @@ def to_cells(values: Sequence[object]) -> Sequence[str]:
 
     Most columns hold nothing that a spreadsheet would run, which one look at all of it tells.
     """
+    if set(map(type, values)) == {int}:
+        return list(map(str, values))
     texts = [value if type(value) is str else to_cell(value) for value in values]
     column = "\n".join(["", *texts])
     if "\r" in column or column.count("\n") != len(texts) or _MAY_NEED_A_GUARD.search(column):

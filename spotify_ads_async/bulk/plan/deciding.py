@@ -13,7 +13,7 @@ import msgspec
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.cells import CellError, json_value, parse_value, says
 from spotify_ads_async.bulk.plan.columns import Cell
-from spotify_ads_async.bulk.plan.effects import NOTHING, Conflict, Refusal, conflicting, effect, merge
+from spotify_ads_async.bulk.plan.effects import NOTHING, Conflict, Effect, Refusal, conflicting, effect, merge
 from spotify_ads_async.bulk.plan.money import unusual_changes
 from spotify_ads_async.bulk.plan.problems import LeftOut
 from spotify_ads_async.bulk.plan.products import PlannedProducts
@@ -88,7 +88,7 @@ class Decider:
         if state is None:
             state = self._state(row, text)
         decided = self._decided(row, text if known else "", state)
-        if isinstance(found := decided.effect, Refusal):
+        if not isinstance(found := decided.effect, Effect):
             return self.refused(row, found, decided.name)
         spent = state if decided.text else {}
         is_unusual, steps = bool(decided.unusual), len(found.steps)
@@ -108,9 +108,9 @@ class Decider:
         if self._skipped and self._skipped.has(state.get("name"), values.get("name")):
             return msgspec.structs.replace(self._described(row, text, state, NOTHING), remark="left out, as asked for")
         found = effect(self._entity, state, values, now=self._now, currency=self.currency or currency_in(state))
-        if not isinstance(found, Refusal):
+        if isinstance(found, Effect):
             found = self._products.broken(state, found.steps, found.names) or found
-        if not conflicts or self._force or isinstance(found, Refusal):
+        if not conflicts or self._force or not isinstance(found, Effect):
             return self._described(row, text, state, found)
         described = self._described(row, "", state, conflicting(found, conflicts))
         return msgspec.structs.replace(described, conflicts=conflicts)
@@ -140,9 +140,9 @@ class Decider:
                     values[name] = live
         return values, conflicts
 
-    def _described(self, row: ReadRow, text: str, state: dict[str, Any], found: Any) -> Decided:  # noqa: ANN401
+    def _described(self, row: ReadRow, text: str, state: dict[str, Any], found: Effect | Refusal) -> Decided:
         name = str(state.get("name") or "")
-        if isinstance(found, Refusal):
+        if not isinstance(found, Effect):
             return Decided(row=row, effect=found, name=name)
         for field in found.after:
             if field in self._shape.told_of:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import islice
+from itertools import islice, starmap
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import msgspec
 from spotify_ads_async.ad_products import AdProducts
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.deciding import Decider, currency_in
-from spotify_ads_async.bulk.plan.effects import Refusal
+from spotify_ads_async.bulk.plan.effects import Effect, Refusal
 from spotify_ads_async.bulk.plan.expressions import Condition, Setting, list_query, new_values
 from spotify_ads_async.bulk.plan.opening import ChangesReader, open_changes, remarks_on_hidden
 from spotify_ads_async.bulk.plan.problems import BadChanges, LeftOut, Problem
@@ -337,11 +337,9 @@ class _Planning:
         waiting: list[Found] = []
 
         def decide(found: Sequence[Found], plan: PlanFile) -> None:
-            answers = dict(found)
-            rows = plan.planning.take(answers)
             # One after the other, so that what each needs is still at hand.
             with plan.transaction():
-                plan.planning.decide(self._decided(row, answers.pop(row.entity_id)) for row in rows)
+                plan.planning.decide(starmap(self._decided, plan.planning.take(found)))
 
         async def take(found: Sequence[Found], least: int = _BATCH) -> None:
             waiting.extend(found)
@@ -367,7 +365,7 @@ class _Planning:
 
     def _told(self, decided: Decided) -> Decided:
         """A row that was decided; where it is refused, that is a problem of the file, too."""
-        if isinstance(refusal := decided.effect, Refusal):
+        if not isinstance(refusal := decided.effect, Effect):
             row, name, reason = decided.row, decided.name, refusal.reason
             problem = Problem(file="", line=row.line, column=refusal.column, reason=reason, entity_id=row.entity_id)
             self._add_problem(msgspec.structs.replace(problem, name=name))

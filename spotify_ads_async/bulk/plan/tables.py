@@ -249,7 +249,7 @@ class TableReader:
             return CURRENCY, _of_text(self._reader.check_currency)
         if column is None:
             return "", _unclear
-        zone, is_text = header.zone or self._reading.zone, column.kind is Kind.TEXT
+        zone, is_text = header.zone or self._reading.zone, column.is_text
 
         def read(cell: CellValue) -> Cell:
             text = trimmed(cell) if isinstance(cell, str) else cell
@@ -259,7 +259,7 @@ class TableReader:
             return self._reader.value_of(column, known)
 
         # Files say the same again and again, but for names; what is read of JSON may be changed.
-        repeats = not is_text and column.kind is not Kind.JSON
+        repeats = not is_text and not column.is_json
         return column.name, functools.lru_cache(_REMEMBERED, typed=True)(read) if repeats else read
 
     def _plain_row(self, row: Row) -> Change | None:

@@ -46,7 +46,7 @@ def cell_text(column: Column, value: CellValue, *, zone: ZoneInfo | None = None)
         case FormattedNumber():
             return _from_formatted(column, value)
         case bool():
-            return str(value).upper() if column.kind is Kind.TEXT else str(value)
+            return str(value).upper() if column.is_text else str(value)
         case int() | Decimal():
             return _from_number(column, value)
         case datetime():

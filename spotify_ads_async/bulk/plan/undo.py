@@ -110,10 +110,9 @@ class _Undo:
         await read_present(ads, self._entity, self._header.ad_account_id, list(self._rows), decide)
 
     def _decide_found(self, found: Sequence[Found], undo: PlanFile) -> None:
-        answers = dict(found)
         decided = [
-            self._decided(row, self._done.row_of(self._rows[row.entity_id]), answers[row.entity_id])
-            for row in undo.planning.take(answers)
+            self._decided(row, self._done.row_of(self._rows[row.entity_id]), answer)
+            for row, answer in undo.planning.take(found)
         ]
         with undo.transaction():
             undo.planning.decide(decided)

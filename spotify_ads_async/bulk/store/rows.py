@@ -54,6 +54,7 @@ _CHANGES = (
     "FROM row LEFT JOIN step ON step.row = number ORDER BY number, position"
 )
 _DECISIONS, _OUTCOMES, _STATES = Known(Decision), Known(RowOutcome), Known(StepState)
+_PLANNED = Decision.PLANNED
 _ENDED = frozenset({Decision.REFUSED, Decision.CONFLICT})
 _DONE = StepState.DONE.value
 _USUAL = frozenset({_DONE, StepState.WAITING.value})
@@ -137,7 +138,7 @@ def changing_rows(connection: sqlite3.Connection) -> Iterator[PlannedChange]:
             line=line,
             entity_id=entity_id,
             name=name,
-            decision=Decision.PLANNED,
+            decision=_PLANNED,
             before=decode(before),
             after=decode(after),
         )

@@ -58,6 +58,8 @@ CREATE TABLE row (
   base TEXT,
   checksum INTEGER
 );
+-- Of few rows there is something to say, and to find them takes no look at the others.
+CREATE INDEX row_with_reason ON row (number) WHERE reason <> '';
 CREATE TABLE step (
   row INTEGER NOT NULL,
   position INTEGER NOT NULL,
