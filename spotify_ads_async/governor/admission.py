@@ -11,7 +11,7 @@ from typing import Self
 from spotify_ads_async.governor.adaptive import AdaptiveLimits
 from spotify_ads_async.governor.wait_queue import Flow, Priority
 from spotify_ads_async.governor.window import may_take, take
-from spotify_ads_async.network.connections import before_leaving
+from spotify_ads_async.network.connections import leave_to_send
 from spotify_ads_async.network.ratelimit_headers import retry_after
 
 __all__ = ["Admission"]
@@ -60,18 +60,23 @@ class Admission:
         self._grant = await scheduler.admit(self._flow, self._priority, self._max_wait)
         self._open = True
         self._departure = scheduler.departures = scheduler.departures + 1
-        if self._grant is not None:
-            before_leaving.set(self._renew)
+        leave_to_send.set(self)
 
-    async def _renew(self) -> None:
-        """Wait for leave again where the store has given the tokens to others.
+    def is_void(self) -> bool:
+        """Whether others may have the tokens of a request that is about to leave.
 
-        While the request waited for its connection, the process was stopped or the machine slept.
+        While it waited for its connection, the process was stopped, the machine slept, or the loop stood still and
+        another one took the governor over.
         """
+        if not self._open or self._departure <= self._adaptive.scheduler.forked_at_departure:
+            return self._open
         grants = self._flow.grants
-        if self._open and self._grant is not None and grants is not None and not grants.may_leave(self._grant):
-            self.not_sent()
-            await self.enter()
+        return grants is not None and self._grant is not None and not grants.may_leave(self._grant)
+
+    async def renew(self) -> None:
+        """Wait for leave again; raises what entering the block does."""
+        self.not_sent()
+        await self.enter()
 
     async def __aenter__(self) -> Self:
         if not self.enter_nowait():

@@ -18,10 +18,10 @@ import ssl
 import threading
 import time
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import aiohttp
 import anyio
@@ -42,7 +42,7 @@ from spotify_ads_async.network.options import Proxy, TransportOptions
 from spotify_ads_async.network.problems import explained_connection_error
 from spotify_ads_async.network.time_limits import TimeLimits
 
-__all__ = ["Connections", "TimeLimit", "before_leaving", "open_http", "proxy_on_the_way"]
+__all__ = ["Connections", "Leave", "TimeLimit", "leave_to_send", "open_http", "proxy_on_the_way"]
 
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 _SLEEP_SECONDS = 1.0
@@ -50,8 +50,22 @@ _JUST_USED_SECONDS = 0.005
 """Idle for less, a connection is not asked whether it ended: an end as young as that is most often still on its way."""
 _MOST_LOOKUPS = 10
 """A resolver of somebody's own may fail as a forgotten address does, and would be asked without end."""
-before_leaving: ContextVar[Callable[[], Awaitable[None]] | None] = ContextVar("before_leaving", default=None)
-"""Awaited once the connection of the running task's request is there: the request leaves after it."""
+
+
+class Leave(Protocol):
+    """Leave for one request to be sent."""
+
+    def is_void(self) -> bool:
+        """Whether others may have its place in the quota by now."""
+        ...
+
+    async def renew(self) -> None:
+        """Wait for leave again."""
+        ...
+
+
+leave_to_send: ContextVar[Leave | None] = ContextVar("leave_to_send", default=None)
+"""That of the running task's request: looked at once its connection is there, and before its first byte leaves."""
 
 
 def open_http(
@@ -137,22 +151,9 @@ class _Connector(aiohttp.TCPConnector):
         with contextlib.suppress(StopIteration, RuntimeError):
             self._resolver.close().__await__().__next__()
 
-    async def connect(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: list[Trace],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 (aiohttp's own)
-    ) -> aiohttp.connector.Connection:
-        connection = await super().connect(req, traces, timeout)
-        if (leave := before_leaving.get()) is not None:
-            try:
-                await leave()
-            except BaseException:
-                connection.close()
-                raise
-        return connection
-
     async def _get(self, key: ConnectionKey, traces: list[Trace]) -> aiohttp.connector.Connection | None:
+        if (leave := leave_to_send.get()) is not None and leave.is_void():
+            await leave.renew()
         # Aiohttp's clock of idleness stands still while the machine sleeps. A set clock costs new connections.
         now = time.monotonic()
         before, self._clocks_apart = self._clocks_apart, time.time() - now
@@ -176,10 +177,17 @@ class _Connector(aiohttp.TCPConnector):
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 (aiohttp's own)
     ) -> ResponseHandler:
         try:
-            return await super()._create_connection(req, traces, timeout)
+            protocol = await super()._create_connection(req, traces, timeout)
         except (OSError, aiohttp.ClientError):
             self.clear_dns_cache()  # the server may have moved: whoever tries again asks for its address again
             raise
+        if (leave := leave_to_send.get()) is not None and leave.is_void():
+            try:
+                await leave.renew()
+            except BaseException:
+                protocol.close()
+                raise
+        return protocol
 
     async def _resolve_host(self, host: str, port: int, traces: Sequence[Trace] | None = None) -> list[ResolveResult]:
         for _ in range(_MOST_LOOKUPS):
