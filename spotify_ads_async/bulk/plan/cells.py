@@ -193,7 +193,7 @@ def _typed(column: Column, value: object) -> Cell:
         _checker(column)(converted)
     except Refused as refused:
         raise CellError(f"{refused.path.lstrip('.')} {refused.rule}".strip(), may_be_live=may_be_live) from None
-    if column.is_text and isinstance(value, str) and (found := _CONTROL.search(value)):
+    if column.is_text and isinstance(value, str) and not value.isprintable() and (found := _CONTROL.search(value)):
         raise CellError(f"holds {found[0]!r}: control characters and line breaks are not taken", may_be_live=True)
     return cast("Cell", converted if type(converted) in {str, int, float, bool} else msgspec.to_builtins(converted))
 
