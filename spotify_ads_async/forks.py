@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import os
 import weakref
-from typing import Protocol
+from collections.abc import Callable
+from types import MethodType
+from typing import cast
 
-__all__ = ["LEFT_TO_THE_PARENT", "SupportsBeginAnew", "begins_anew"]
+__all__ = ["LEFT_TO_THE_PARENT", "when_forked"]
 
 LEFT_TO_THE_PARENT: list[object] = []
 """What is under way there: to collect it here would end it, and the other side would hear of that."""
 
 
-class SupportsBeginAnew(Protocol):
-    """What is told of a fork."""
-
-    def begin_anew(self) -> None:
-        """This process is a fork: what is under way, and what other threads hold, is the parent's."""
-        ...
+_every = weakref.WeakKeyDictionary[object, Callable[[object], None]]()
 
 
-_every = weakref.WeakSet[SupportsBeginAnew]()
-begins_anew = _every.add
+def when_forked(begin_anew: Callable[[], None]) -> None:
+    """Call a method in the child after each fork, as long as there is whom it belongs to."""
+    method = cast("MethodType", begin_anew)
+    _every[method.__self__] = method.__func__
 
 
 def _after_fork() -> None:
-    for one in list(_every):
-        one.begin_anew()
+    for one, begin_anew in list(_every.items()):
+        begin_anew(one)
 
 
 if hasattr(os, "register_at_fork"):

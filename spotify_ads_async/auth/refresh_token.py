@@ -22,7 +22,7 @@ from spotify_ads_async.auth.credentials import NotCopied, secret_of
 from spotify_ads_async.auth.token_endpoint import ACCOUNTS_URL, FINAL_CODES, TokenAnswer, token_request
 from spotify_ads_async.auth.token_stores import KeptTokens, SharedTokenStore, Tokens, TokenStore
 from spotify_ads_async.errors import AuthenticationError, ConfigurationError, ConnectionFailed, SpotifyAdsError
-from spotify_ads_async.forks import LEFT_TO_THE_PARENT, begins_anew
+from spotify_ads_async.forks import LEFT_TO_THE_PARENT, when_forked
 from spotify_ads_async.loops import LoopAway, on_loop
 from spotify_ads_async.network.addresses import require_secure
 from spotify_ads_async.types import Secret
@@ -101,7 +101,7 @@ class RefreshToken(NotCopied):
         self._refreshing: dict[asyncio.AbstractEventLoop, asyncio.Task[Secret]] = {}
         self._refusal: AuthenticationError | None = None
         self._waiting, self._asking, self._forked = 0, False, False
-        begins_anew(self)
+        when_forked(self._begin_anew)
 
     @property
     def client_id(self) -> str | None:
@@ -296,7 +296,7 @@ class RefreshToken(NotCopied):
         """The refresh token to use: the store's, unless it is the one that was replaced here and could not be kept."""
         return self._refresh_token if kept is None or kept.refresh_token == self._replaced else kept.refresh_token
 
-    def begin_anew(self) -> None:
+    def _begin_anew(self) -> None:
         """This process is a fork: what is under way, and whoever waits for it, is the parent's."""
         LEFT_TO_THE_PARENT.append(self._refreshing)
         self._refreshing, self._waiting, self._asking, self._forked = {}, 0, False, True

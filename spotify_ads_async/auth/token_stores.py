@@ -15,7 +15,7 @@ import anyio
 import msgspec
 
 from spotify_ads_async.errors import ConfigurationError, SpotifyAdsError
-from spotify_ads_async.forks import begins_anew
+from spotify_ads_async.forks import when_forked
 from spotify_ads_async.types import Secret
 
 __all__ = ["KeptTokens", "SharedTokenStore", "TokenStore", "Tokens"]
@@ -81,7 +81,7 @@ class KeptTokens:
         """Whether another run can read them."""
         self._store = store if isinstance(store, SharedTokenStore) else _RefreshTokenAlone(store)
         self._lock = threading.Lock()
-        begins_anew(self)
+        when_forked(self.begin_anew)
 
     def begin_anew(self) -> None:
         """This process is a fork: whoever held the lock in the parent will never give it back here."""

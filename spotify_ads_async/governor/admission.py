@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from datetime import UTC, datetime
 from threading import get_ident
 from types import MappingProxyType, TracebackType
@@ -62,19 +62,18 @@ class Admission:
         self._departure = scheduler.departures = scheduler.departures + 1
         leave_to_send.set(self)
 
-    def is_void(self) -> bool:
-        """Whether others may have the tokens of a request that is about to leave.
+    def renewal(self) -> Awaitable[None] | None:
+        """Leave to wait for again, where others may have the tokens of a request that is about to leave.
 
         While it waited for its connection, the process was stopped, the machine slept, or the loop stood still and
         another one took the governor over.
         """
         if not self._open or self._departure <= self._adaptive.scheduler.forked_at_departure:
-            return self._open
-        grants = self._flow.grants
-        return grants is not None and self._grant is not None and not grants.may_leave(self._grant)
+            return self._renew() if self._open else None
+        grant, grants = self._grant, self._flow.grants
+        return None if grant is None or grants is None or grants.may_leave(grant) else self._renew()
 
-    async def renew(self) -> None:
-        """Wait for leave again; raises what entering the block does."""
+    async def _renew(self) -> None:
         self.not_sent()
         await self.enter()
 

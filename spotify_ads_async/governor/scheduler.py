@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.events import Listeners
-from spotify_ads_async.forks import begins_anew
+from spotify_ads_async.forks import when_forked
 from spotify_ads_async.governor.events import Admitted, Waiting, WaitRefused
 from spotify_ads_async.governor.forecast import pause_too_long, predicted_wait, wait_too_long
 from spotify_ads_async.governor.grants import Grant
@@ -49,7 +49,7 @@ class Scheduler:
         self.thread = 0
         self._taking_over = threading.Lock()
         self._wakes_at, self._timer = math.inf, None
-        begins_anew(self)
+        when_forked(self.begin_anew)
 
     async def admit(self, flow: Flow, priority: Priority, max_wait: float | None) -> Grant | None:
         """Return when the request may leave, with its tokens taken, and with a store's grant where one keeps them.

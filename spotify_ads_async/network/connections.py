@@ -18,7 +18,7 @@ import ssl
 import threading
 import time
 import weakref
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, NamedTuple, Protocol, cast
@@ -36,7 +36,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from spotify_ads_async.errors import ConfigurationError, ConnectionFailed
-from spotify_ads_async.forks import LEFT_TO_THE_PARENT, begins_anew
+from spotify_ads_async.forks import LEFT_TO_THE_PARENT, when_forked
 from spotify_ads_async.loops import LoopAway, on_loop
 from spotify_ads_async.network.options import Proxy, TransportOptions
 from spotify_ads_async.network.problems import explained_connection_error
@@ -55,12 +55,8 @@ _MOST_LOOKUPS = 10
 class Leave(Protocol):
     """Leave for one request to be sent."""
 
-    def is_void(self) -> bool:
-        """Whether others may have its place in the quota by now."""
-        ...
-
-    async def renew(self) -> None:
-        """Wait for leave again."""
+    def renewal(self) -> Awaitable[None] | None:
+        """Another one to wait for, where others may have its place in the quota by now."""
         ...
 
 
@@ -152,8 +148,8 @@ class _Connector(aiohttp.TCPConnector):
             self._resolver.close().__await__().__next__()
 
     async def _get(self, key: ConnectionKey, traces: list[Trace]) -> aiohttp.connector.Connection | None:
-        if (leave := leave_to_send.get()) is not None and leave.is_void():
-            await leave.renew()
+        if (leave := leave_to_send.get()) is not None and (again := leave.renewal()) is not None:
+            await again
         # Aiohttp's clock of idleness stands still while the machine sleeps. A set clock costs new connections.
         now = time.monotonic()
         before, self._clocks_apart = self._clocks_apart, time.time() - now
@@ -181,9 +177,9 @@ class _Connector(aiohttp.TCPConnector):
         except (OSError, aiohttp.ClientError):
             self.clear_dns_cache()  # the server may have moved: whoever tries again asks for its address again
             raise
-        if (leave := leave_to_send.get()) is not None and leave.is_void():
+        if (leave := leave_to_send.get()) is not None and (again := leave.renewal()) is not None:
             try:
-                await leave.renew()
+                await again
             except BaseException:
                 protocol.close()
                 raise
@@ -293,7 +289,7 @@ class Connections:
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self.slots = anyio.Semaphore(options.connections, fast_acquire=True)
         """One for each request that may be under way at once."""
-        begins_anew(self)
+        when_forked(self.begin_anew)
 
     def pool(self) -> Pool:
         """What the running loop has.
