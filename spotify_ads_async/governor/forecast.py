@@ -22,7 +22,7 @@ def predicted_wait(request: PendingRequest, queue: WaitQueue, now: float) -> tup
     """Seconds until a request that has just joined the queue can leave, and the window that binds."""
     opens_at = max(window.opens_at for window in request.flow.windows)
     waits = [(_predicted_for(request, window, queue, opens_at, now), window) for window in request.flow.windows]
-    return max(waits, key=lambda pair: pair[0])
+    return max(waits, key=lambda pair: (pair[0], pair[1].opens_at))
 
 
 def wait_for(window: Window, position: int, opens_at: float, now: float, *, kept: int = 0, granted: int = 0) -> float:

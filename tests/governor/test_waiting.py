@@ -298,6 +298,21 @@ async def test_a_pause_is_for_everybody_and_is_left_spread_out(loop: VirtualTime
     assert all(sum(at <= moment < at + 0.1 for moment in left) <= 6 for at in left)
 
 
+@virtual
+async def test_a_window_without_tokens_puts_off_the_rounds_of_another(loop: VirtualTimeLoop) -> None:
+    governor = Governor(ALL, clock=loop.time)
+    await spend(governor, 10)
+    await asyncio.sleep(3.0)
+    reports = [asyncio.create_task(send(governor, ("ip", "reporting"))) for _ in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(QuotaTimeout) as refused:
+        await send(governor, ("ip", "reporting"), max_wait=0.0)
+    assert refused.value.predicted_wait == pytest.approx(7.0 + 30.0, abs=0.05), "three leave after 7 s"
+    with pytest.raises(QuotaTimeout, match="the limit ip binds"):
+        await send(governor, ("client_id", "ip"), max_wait=0.0)
+    await asyncio.gather(*reports)
+
+
 @pytest.mark.parametrize(
     ("reporting", "waiting", "predicted"),
     [

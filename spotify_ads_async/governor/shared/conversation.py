@@ -216,8 +216,7 @@ class Conversation:
             granted = [Grant(now + delay / 1e6, number, use_by) for number, delay in enumerate(delays, claim.first)]
             grants.usable = deque(sorted([*grants.usable, *granted]))
         for flow in said.asking or self._flows:  # where nobody asked, all windows were heard of
-            opens_at = max(max(window.opens_at, window.outlook.there_at(1)) for window in flow.windows)
-            grants = self._flows[flow]
+            grants, opens_at = self._flows[flow], max(window.opens_at for window in flow.windows)
             grants.ask_at = min(grants.ask_at, max(now + self._poll, opens_at - self._horizon()))
         self._scheduler.serve()
         doubts, self._doubts = self._doubts, []
