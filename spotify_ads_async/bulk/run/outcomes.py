@@ -209,7 +209,8 @@ def _advanced(old: object, new: object) -> bool:
 
 def _inside(path: str, wanted: object, old: object, new: object, shape: Shape | None) -> Iterator[Surprise]:
     if not all(isinstance(one, dict) for one in (wanted, new)):
-        if not (reached(None if wanted is _ABSENT else wanted, new, old) or _told_otherwise(wanted, old, new)):
+        # In place of what was taken away may stand the server's default.
+        if not (wanted is _ABSENT or reached(wanted, new, old) or _told_otherwise(wanted, old, new)):
             yield Surprise(path, old, new)
         return
     ours, theirs = cast("dict[str, Any]", wanted), cast("dict[str, Any]", new)
@@ -233,8 +234,6 @@ def _told_otherwise(wanted: object, old: object, new: object) -> bool:
 
     Said in the results, and no reason to stop.
     """
-    if wanted is _ABSENT:
-        return same(old, new) or same(old, None)
     return not same(wanted, old) and (same(old, new) or _reworded(wanted, new))
 
 
