@@ -132,8 +132,7 @@ class RefreshToken(NotCopied):
             # A task and context of its own: the call that needs it first may be cancelled, and the answer may hold the
             # only refresh token that is valid from now on. `finish` waits for it.
             refreshing = loop.create_task(self._refresh(http), name="refresh of an access token", context=Context())
-            for ended in [one for one in self._refreshing if one.is_closed()]:
-                _abandon(self._refreshing.pop(ended))
+            _abandon(self._refreshing, lambda one: one.is_closed())
             self._refreshing[loop] = refreshing
             refreshing.add_done_callback(lambda task: self._ended(loop, task))
         self._waiting += 1
@@ -141,9 +140,9 @@ class RefreshToken(NotCopied):
             await asyncio.wait([refreshing])
         finally:
             self._waiting -= 1
-        if refreshing.cancelled():
-            raise ConnectionFailed("the token refresh was cut off: the event loop is closing")
-        failure = refreshing.exception()
+        failure = None if refreshing.cancelled() else refreshing.exception()
+        if refreshing.cancelled() or isinstance(failure, RuntimeError):
+            raise ConnectionFailed("the token refresh was cut off: the event loop is closing, or stood still")
         if isinstance(failure, SpotifyAdsError):
             raise _again(failure)
         return refreshing.result()
@@ -208,7 +207,7 @@ class RefreshToken(NotCopied):
             )
 
     async def _refresh(self, http: aiohttp.ClientSession) -> Secret:
-        async with self._kept.turn():
+        async with self._kept.turn(lambda: _abandon(self._refreshing, lambda one: not one.is_running())):
             if self._access is not None and self._fresh(self._access):
                 return self._access.token  # another loop was faster
             kept = await self._kept.read()
@@ -302,10 +301,15 @@ class RefreshToken(NotCopied):
         return f"RefreshToken(client_id={self._client_id!r}, client_secret='***', refresh_token='***')"
 
 
-def _abandon(refreshing: asyncio.Task[Secret]) -> None:
-    """Its loop was closed, and it will never go on: it gives back its turn, for which others wait."""
-    with contextlib.suppress(RuntimeError):
-        cast("Coroutine[Any, Any, Secret]", refreshing.get_coro()).close()
+def _abandon(
+    under_way: dict[asyncio.AbstractEventLoop, asyncio.Task[Secret]], gone: Callable[[asyncio.AbstractEventLoop], bool]
+) -> None:
+    """What is under way on such loops will never go on: it gives back its turn, for which others wait."""
+    for refreshing in [under_way.pop(loop) for loop in list(under_way) if gone(loop)]:
+        # Where the loop goes on after all, whoever waits there is told.
+        for end in (cast("Coroutine[Any, Any, Secret]", refreshing.get_coro()).close, refreshing.cancel):
+            with contextlib.suppress(RuntimeError, ValueError):
+                end()
 
 
 def _again(failure: SpotifyAdsError) -> SpotifyAdsError:

@@ -7,7 +7,8 @@ import errno
 import logging
 import os
 import threading
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, runtime_checkable
 
@@ -21,7 +22,7 @@ __all__ = ["KeptTokens", "SharedTokenStore", "TokenStore", "Tokens"]
 
 logger = logging.getLogger("spotify_ads_async")
 
-_POLL_SECONDS = 0.02
+_POLL_SECONDS, _PATIENCE_SECONDS = 0.02, 3.0
 _READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 
@@ -83,14 +84,19 @@ class KeptTokens:
         self._process = os.getpid()
 
     @contextlib.asynccontextmanager
-    async def turn(self) -> AsyncGenerator[None]:
-        """Be the only one who refreshes: among the loops of this process, and among those who share the store."""
+    async def turn(self, late: Callable[[], object]) -> AsyncGenerator[None]:
+        """Be the only one who refreshes: among the loops of this process, and among those who share the store.
+
+        Whoever waits for another loop calls ``late`` again and again once that takes long.
+        """
         if self._process != os.getpid():
             # A fork: whoever held the lock in the parent will never give it back here.
             self._process, self._lock = os.getpid(), threading.Lock()
-        lock = self._lock
-        while not lock.acquire(blocking=False):  # noqa: ASYNC110 (no event of one loop wakes another)
-            await anyio.sleep(_POLL_SECONDS)
+        lock, patient_until = self._lock, time.monotonic() + _PATIENCE_SECONDS
+        while not lock.acquire(blocking=False):
+            if time.monotonic() > patient_until:
+                late()
+            await anyio.sleep(_POLL_SECONDS)  # no event of one loop wakes another
         try:
             async with self._store.turn():
                 yield

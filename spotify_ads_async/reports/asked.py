@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -12,7 +13,7 @@ from spotify_ads_async.reports.planning import STEPS, Query, instant
 from spotify_ads_async.reports.rows import InsightRow, Measured, ReportRow, TotalsRow
 from spotify_ads_async.types import UNSET
 
-__all__ = ["Asked", "Repeats"]
+__all__ = ["Asked", "Repeats", "names_of"]
 
 RowT = TypeVar("RowT", bound=Measured)
 
@@ -20,6 +21,13 @@ _ECHOES = {"granularity": "granularity", "insight_dimension": "insight"}
 """Parameters that an answer repeats, and under which name."""
 _PLACES = frozenset({"CITY", "METRO", "REGION"})
 """Dimensions in which two parts of an audience may have one name: there is a Portland in Oregon and one in Maine."""
+
+
+def names_of(rows: Iterable[Measured]) -> str:
+    """A digest of which rows these are, whatever their order and their values."""
+    parts = ("entity_id", "id", "insight_value", "start_time")
+    names = {str([str(getattr(row, part, None)).lower() for part in parts]) for row in rows}
+    return hashlib.blake2b("".join(sorted(names)).encode(), digest_size=8).hexdigest()
 
 
 class Asked:

@@ -201,9 +201,8 @@ class AggregateReportCall(ReportCall[ReportRow]):
         batches = aggregate_batches(query)
         ids = query.get("entity_ids")
         if not self._divided(batches) and (self._start is not None or not ids):
-            return DistinctPager(
-                ContinuationPager(self._operation, query, self._digest(), self._start), self._operation.id, query
-            )
+            pager = ContinuationPager(self._operation, query, self._digest(), self._start)
+            return DistinctPager(pager, self._operation.id, query, self._start)
         return BatchPager(self._operation, batches, lambda parts: _by_entity(parts, query), ahead=self._read_ahead)
 
 
@@ -229,7 +228,7 @@ class TotalsCall(ReportCall[TotalsRow]):
         _require_range(self._query, self._operation.id)
         batches = totals_batches(self._query)
         if not self._divided(batches) and self._start is not None:
-            return super()._pager()
+            return DistinctPager(super()._pager(), self._operation.id, self._query, self._start)
         # A day of an account's own time zone may lie in two windows.
         days = Repeats(self._operation.id, self._query)
         return BatchPager(
@@ -278,7 +277,7 @@ class InsightsCall(ReportCall[InsightRow]):
         return PageWalk(caller, self._operation, self._path, pager, read_ahead=self._read_ahead, eager=self._eager)
 
     def _pager(self) -> Pager[InsightRow]:
-        return DistinctPager(super()._pager(), self._operation.id, self._query)
+        return DistinctPager(super()._pager(), self._operation.id, self._query, self._start)
 
     async def collect(self) -> list[InsightRow]:
         """Every row, in a list.

@@ -10,12 +10,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
+import msgspec
+
 from spotify_ads_async.errors import ConfigurationError, WalkIncomplete
 from spotify_ads_async.operation import ListOperation, ListStyle
 from spotify_ads_async.pagination.page import Page
 from spotify_ads_async.pagination.pagers import ContinuationPager, PageOutcome, Pager, Request, WholePager
 from spotify_ads_async.pagination.position import Position
-from spotify_ads_async.reports.asked import Asked, Repeats
+from spotify_ads_async.reports.asked import Asked, Repeats, names_of
 from spotify_ads_async.reports.planning import Query
 from spotify_ads_async.reports.rows import Measured
 
@@ -27,10 +29,20 @@ Merge = Callable[[list[list[RowT]]], list[RowT]]
 
 
 class DistinctPager(Generic[RowT]):
-    """Another pager, held to what was asked for, and without the rows that repeat over its pages."""
+    """Another pager, held to what was asked for, and without the rows that repeat over its pages.
 
-    def __init__(self, pager: Pager[RowT], operation: str, query: Query) -> None:
+    Args:
+        pager: the other one.
+        operation: what answers.
+        query: what was asked for.
+        start: where the walk goes on, if not at the beginning. The rows before it must be those that came.
+    """
+
+    def __init__(self, pager: Pager[RowT], operation: str, query: Query, start: Position | None = None) -> None:
         self._pager = pager
+        self._operation = operation
+        self._before = start.after if start else ()
+        self._rows: list[RowT] = []
         self._asked = Asked(operation, query)
         self._repeats = Repeats(operation, query)
         self._places: list[int] = []
@@ -47,7 +59,15 @@ class DistinctPager(Generic[RowT]):
         self.done = self._pager.done
         rows = accepted.rows or []
         # A walk that goes on from a position passes over the rows before it, and they may repeat, too.
-        self._repeats.without(page.items[: len(page.items) - len(rows)])
+        passed = page.items[: len(page.items) - len(rows)]
+        if self._before and self._before != (names_of(passed),):
+            raise WalkIncomplete(
+                "the report has other rows before the place where the walk stood than it had, so that nobody knows"
+                " which of the others came: ask for it from the beginning",
+                operation=self._operation,
+            )
+        self._before, self._rows = (), page.items
+        self._repeats.without(passed)
         self._places = [place for place, row in enumerate(rows) if self._repeats.is_new(row)]
         return PageOutcome([rows[place] for place in self._places], restart=accepted.restart)
 
@@ -61,9 +81,8 @@ class DistinctPager(Generic[RowT]):
 
     def position(self, taken: int | None) -> Position:
         """The place after the first ``taken`` of the rows let out last."""
-        if taken is None or taken >= len(self._places):
-            return self._pager.position(None)
-        return self._pager.position(self._places[taken])
+        place = self._pager.position(None if taken is None or taken >= len(self._places) else self._places[taken])
+        return msgspec.structs.replace(place, after=(names_of(self._rows[: place.skip]),)) if place.skip else place
 
 
 class _Part(Generic[RowT]):

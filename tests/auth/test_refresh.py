@@ -380,7 +380,12 @@ def test_an_endpoint_that_would_show_the_secret_is_refused(address: str) -> None
         RefreshToken("an-app", "secret", "refresh", token_url=address)
 
 
-def test_a_refresh_on_a_loop_that_was_closed_gives_its_turn_back() -> None:
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_refresh_on_a_loop_that_was_closed_or_stands_still_gives_its_turn_back(
+    closed: bool,  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("spotify_ads_async.auth.token_stores._PATIENCE_SECONDS", 0.0)
     waits = [3600.0, 0.0]
 
     class Slow:
@@ -406,7 +411,12 @@ def test_a_refresh_on_a_loop_that_was_closed_gives_its_turn_back() -> None:
     begun = loop.create_task(asking)
     while len(waits) > 1:
         loop.run_until_complete(asyncio.sleep(0))
-    loop.close()
+    if closed:
+        loop.close()
     assert asyncio.run(ask()) == "a"
     assert not begun.done()
-    asking.close()
+    if closed:
+        asking.close()
+        return
+    with contextlib.closing(loop), pytest.raises(ConnectionFailed, match="cut off"):
+        loop.run_until_complete(begun)

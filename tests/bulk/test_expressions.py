@@ -77,6 +77,20 @@ def test_conditions_that_do_not(text: str) -> None:
     assert not parse_condition(AD_SETS, text).holds(ANSWER)
 
 
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("name=Autumn, second flight", ["Autumn, second flight"]),
+        ("name=Autumn,Winter", ["Autumn", "Winter"]),
+        ("name!=Autumn, second flight", ["Autumn", "Winter", "second flight"]),
+    ],
+)
+def test_a_comma_before_a_space_belongs_to_a_name(text: str, names: list[str]) -> None:
+    condition = parse_condition(AD_SETS, text)
+    every = ["Autumn", "Autumn, second flight", "Winter", "second flight"]
+    assert [name for name in every if condition.holds({"name": name})] == names
+
+
 @pytest.mark.parametrize("end", ["2030-01-01T00:00:00.000Z", "2030-01-01T01:00:00+01:00"])
 def test_times_are_compared_however_they_are_written(end: str) -> None:
     answer = {**ANSWER, "end_time": end}

@@ -24,6 +24,7 @@ from spotify_ads_async import (
     NotEnoughData,
     RequestRejected,
     ServerError,
+    WalkIncomplete,
 )
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.models import InsightDimension, ReportEntityType, ReportField, ReportFieldType, ReportGranularity
@@ -420,6 +421,10 @@ async def test_a_row_that_came_before_a_position_comes_not_again() -> None:
             position = walk.position
         server.script[:] = pages
         assert [row.entity_id for row in await report.starting_at(position).collect()] == [OTHER]
+        # A report that is made again may begin with another row: the place is somewhere else then.
+        server.script[:] = [answer(200, {"rows": [row_of(OTHER, FIRST), row_of(ONE, FIRST)]})]
+        with pytest.raises(WalkIncomplete, match="other rows before the place"):
+            await report.starting_at(position).collect()
 
 
 @pytest.mark.parametrize(

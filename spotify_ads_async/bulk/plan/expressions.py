@@ -126,7 +126,9 @@ def parse_condition(entity: Listed, text: str) -> Condition:
         raise BadExpression(f"{text}: {name} has no order, so {sign} says nothing")
     if sign == "~" and column.kind is not Kind.TEXT:
         raise BadExpression(f"{text}: {name} is no text, so ~ says nothing")
-    alternatives = value.split(",") if sign in {"=", "!="} and column.kind is not Kind.JSON else [value]
+    # A name may hold a comma, as "Autumn, second flight" does.
+    comma = r",(?!\s)" if column.kind is Kind.TEXT and not name.endswith("id") else ","
+    alternatives = re.split(comma, value) if sign in {"=", "!="} and column.kind is not Kind.JSON else [value]
     try:
         return Condition(
             column=column, operator=sign, values=tuple(_comparable(column, one.strip()) for one in alternatives)

@@ -44,7 +44,9 @@ def path_of(url: str) -> Path:
         ConfigurationError: the URL names a host, or no file, or a home where there is none.
     """
     parts = split_address(url)
-    path = "" if parts is None or parts.netloc or parts.query or parts.fragment else unquote(parts.path)
+    path = ""
+    if parts is not None and not (parts.netloc or parts.query or parts.fragment):
+        path = unquote(parts.path, errors="surrogateescape")  # what is no UTF-8 stays the same bytes
     if len(path.strip("/")) == 0 or "\0" in path:
         raise ConfigurationError(
             "store: the form is sqlite:///path/to/file: three slashes, no host, and %23 and %3F for # and ? in a name"
