@@ -52,7 +52,7 @@ def quota_store() -> str:
     """
     for folder in (state_folder(), _temporary()):
         if folder is not None and _can_hold_files(folder):
-            return f"sqlite:///{quote((folder / 'quota.db').as_posix())}"
+            return f"sqlite:///{quote(os.fsencode((folder / 'quota.db').as_posix()))}"
     logger.warning(
         "no folder for the quota's file can be written: commands that run at the same time do not know of each other. "
         "Name a place with SPOTIFY_ADS_STORE=sqlite:///…"

@@ -228,7 +228,7 @@ class Profiles:
             ) from None
         except OSError as problem:  # signing in again would not help: what is kept is still there
             raise ConfigurationError(f"profile {name} cannot be read: {file}: {problem.strerror}") from None
-        except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
             reason = type(problem).__name__
         else:
             hidden = kept.secrets or self._from_keyring(name)

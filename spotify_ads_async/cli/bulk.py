@@ -246,6 +246,7 @@ def show(plan_file: PlanFile, *, output: OutputForm = Output.TABLE) -> None:
 
 @app.command()
 def apply(
+    context: typer.Context,
     changes: Annotated[Path, typer.Argument(metavar="CHANGES|PLAN", help="A file of changes, or a plan.")],
     *,
     to: PlanTo = None,
@@ -288,7 +289,9 @@ def apply(
     no_file = f"{changes} is a plan" if made else ""
     reading = _reading(sheet, encoding, ignore, zone, clear=clear, hidden=hidden, leave_out=leave_out, no_file=no_file)
     if made:
-        run(lambda: bulk_work.apply_plan(changes, working))
+        source = context.get_parameter_source("ad_account")
+        named = ad_account if source is not None and source.name == "COMMANDLINE" else None
+        run(lambda: bulk_work.apply_plan(changes, working, named))
     planning = Planning(
         changes=changes,
         to=to,

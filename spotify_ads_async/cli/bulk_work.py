@@ -235,11 +235,12 @@ def _require_known_encoding(target: Path, planning: Planning) -> None:
         )
 
 
-async def apply_plan(path: Path, working: Working) -> int:
-    """Carry out a plan.
+async def apply_plan(path: Path, working: Working, ad_account: str | None) -> int:
+    """Carry out a plan, which is of ``ad_account`` where that is given.
 
     Raises:
         WrongPlan: it has begun before.
+        ConfigurationError: it is of another ad account.
         FileNotFoundError: the results have no folder to be written to.
     """
     check_results(working.results)
@@ -247,6 +248,10 @@ async def apply_plan(path: Path, working: Working) -> int:
     with opened as plan:
         if plan.begun():
             raise bulk.WrongPlan(f"the plan has begun before: spotify-ads bulk resume {path} carries on")
+        if ad_account and ad_account.lower() != plan.header.ad_account_id.lower():
+            raise ConfigurationError(
+                f"the plan is of ad account {plan.header.ad_account_id}, and --ad-account names another"
+            )
     async with connected() as client:
         return await _carry_out_when_wanted(client, path, working)
 

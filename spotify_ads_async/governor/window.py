@@ -105,8 +105,9 @@ class Window:
 
     @property
     def opens_at(self) -> float:
-        """Nothing leaves before: of a pause, or because the store says so."""
-        return max(self.paused_until, self.outlook.heard_at + self.outlook.opens / 1e6)
+        """Nothing leaves before: of a pause, because the store says so, or because no token is there."""
+        here = self.settled[0] + self.cycle if self.settled and self.available < 1 and not self.shared else -math.inf
+        return max(here, self.paused_until, self.outlook.heard_at + self.outlook.opens / 1e6, self.outlook.there_at(1))
 
     def refresh(self, now: float) -> None:
         """Take in what has become due: tokens, the end of a pause, tokens that were left to others."""

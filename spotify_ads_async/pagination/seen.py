@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from array import array
 from bisect import bisect_left
+from collections import defaultdict
 
 __all__ = ["SeenIds"]
 
@@ -22,7 +24,7 @@ class SeenIds:
     __slots__ = ("_count", "_shelves")
 
     def __init__(self) -> None:
-        self._shelves: list[array[int]] = [array("q") for _ in range(_SHELVES)]
+        self._shelves: defaultdict[int, array[int]] = defaultdict(functools.partial(array, "q"))
         self._count = 0
 
     def __len__(self) -> int:

@@ -153,7 +153,7 @@ def cell_address(row: int, column: int) -> str:
 
 def is_blank(value: CellValue) -> bool:
     """Whether a cell shows nothing."""
-    return isinstance(value, str) and not (value and trimmed(value))
+    return isinstance(value, str) and not (value[:1].isalnum() or trimmed(value))
 
 
 def trimmed(text: str) -> str:

@@ -146,7 +146,16 @@ def test_names_that_differ_by_case_alone_are_not_two_profiles(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"\xff", b'{"client_id": "canary", "token_url": "https://x", "secrets": {"a": 1}}']
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff",
+        b'{"a":' + b"[" * 99_999,
+        b'{"client_id": "canary", "token_url": "https://x", "secrets": {"a": 1}}',
+    ],
+    ids=["empty", "half", "list", "binary", "deep", "other"],
 )
 def test_a_file_that_is_damaged_says_what_to_do(tmp_path: Path, content: bytes) -> None:
     profiles = Profiles(tmp_path, backend=NoKeyring())

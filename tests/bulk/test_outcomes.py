@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 
-from spotify_ads_async import AuthenticationError, ConnectionFailed, NotFound, RateLimited, ServerError, SpotifyAdsError
+from spotify_ads_async import (
+    AuthenticationError,
+    ConnectionFailed,
+    InvalidAnswer,
+    NotFound,
+    OutcomeUnknown,
+    RateLimited,
+    ServerError,
+    SpotifyAdsError,
+)
 from spotify_ads_async.bulk import ENTITIES
 from spotify_ads_async.bulk.plan.effects import Conflict, Refusal
 from spotify_ads_async.bulk.plan.state import entity_shape
@@ -19,13 +29,14 @@ from spotify_ads_async.bulk.run.outcomes import (
     failure,
     judged,
     renewed,
+    require_changed,
     staged,
     success,
     surprises,
     unheard_of,
 )
 
-AD_SETS, CAMPAIGNS = ENTITIES["ad sets"], ENTITIES["campaigns"]
+AD_SETS, ADS, CAMPAIGNS = ENTITIES["ad sets"], ENTITIES["ads"], ENTITIES["campaigns"]
 STATE: dict[str, Any] = {
     "id": "x",
     "name": "Summer",
@@ -128,6 +139,7 @@ def test_what_only_the_server_knows_of_is_named_where_it_stands() -> None:
         "frequency_caps": [{"max_impressions": 1}, {"unit": "DAY"}],
         "targets": "text",
         "cost_modifiers": {"x": 1},
+        "category": [{"x": 1}],
     }
     shape = entity_shape(AD_SETS)
     places = ["newer", "budget.micro_amount", "budget.later", "frequency_caps[1].unit"]
@@ -268,6 +280,70 @@ def test_all_that_is_not_done_is_said_first_and_once() -> None:
         " 11"
     )
     assert outcome.found == {name: found[name] for name in ("name", "category", "targets", "bid_micro_amount")}
+
+
+@pytest.mark.parametrize(
+    ("sent", "found", "values", "reason"),
+    [
+        (
+            {"category": "ADV_2", "targets": {"language": "en"}},
+            {},
+            None,
+            (
+                'category, which is still "ADV_1_1"; targets.genders, which is still ["MALE"] (the server\'s default,'
+                " or nothing empties it)"
+            ),
+        ),
+        (
+            {"name": "Autumn", "bid_micro_amount": 12, "category": "ADV_2"},
+            {"name": "Autumn", "bid_micro_amount": 12},
+            {"name": "Autumn", "bid_micro_amount": 12, "category": "ADV_1_1"},
+            'category, which is still "ADV_1_1"',
+        ),
+        (
+            {"category": "ADV_2", "targets": {"language": "de"}},
+            {"targets": "text"},
+            {"category": "ADV_1_1", "targets": "text"},
+            (
+                'category, which is still "ADV_1_1"; targets.language, which is not set; the server changed more than'
+                ' the row said: targets was {"language":"en","genders":["MALE"]} and is "text"'
+            ),
+        ),
+    ],
+    ids=["nothing arrived", "something arrived", "something else stands there"],
+)
+def test_what_stands_there_is_told_where_anything_changed(
+    sent: dict[str, Any], found: dict[str, Any], values: dict[str, Any] | None, reason: str
+) -> None:
+    outcome = compared(AD_SETS, row(sent), sent, {**STATE, **found})
+    assert (outcome.state, outcome.found) == (StepState.FAILED, values)
+    assert outcome.reason == f"the server answered, and did not do {reason}"
+
+
+def test_what_the_server_never_answers_is_no_failure() -> None:
+    sent = {"dv_client_code": "a"}
+    outcome = compared(ADS, msgspec.structs.replace(row(sent), text=""), sent, {"id": "x"})
+    said = "the server never answers dv_client_code: nothing shows whether it took it"
+    assert (outcome.state, outcome.reason) == (StepState.DONE, said)
+
+
+def test_what_a_step_sends_is_looked_for_where_the_row_says_nothing_of_it() -> None:
+    work = msgspec.structs.replace(row({"bid_micro_amount": 12}), after={})
+    now = text(bid_micro_amount=12)
+    done = StepOutcome(state=StepState.DONE, found={"bid_micro_amount": 12}, text=now)
+    assert success(AD_SETS, work, work.steps[0], now) == judged(work, work.steps[0], now, "lost") == done
+    assert success(AD_SETS, work, work.steps[0], text()).reason.endswith(" bid_micro_amount, which is still 10")
+    assert judged(work, work.steps[0], text(bid_micro_amount=7), "lost").state is StepState.UNKNOWN
+
+
+def test_an_answer_counts_where_it_is_what_was_changed() -> None:
+    require_changed(SimpleNamespace(id="A-b"), "a-B")
+    for other in ("x", None):
+        with pytest.raises(OutcomeUnknown) as caught:
+            require_changed(SimpleNamespace(id=other), "xxxx" if other is None else "a-b")
+        assert isinstance(caught.value.cause, InvalidAnswer)
+        said = "the server answered with something else than what was changed"
+        assert (caught.value.message, caught.value.cause.message) == (said, said)
 
 
 def test_a_value_that_is_gone_afterwards_is_not_done() -> None:

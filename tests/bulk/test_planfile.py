@@ -10,6 +10,7 @@ import json
 import os
 import sqlite3
 import stat
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -27,6 +28,7 @@ from spotify_ads_async.bulk.plan.sources import Change
 from spotify_ads_async.bulk.store.journal import Journal
 from spotify_ads_async.bulk.store.plan_file import now_text
 from spotify_ads_async.bulk.store.planning_rows import Decided
+from spotify_ads_async.bulk.workbook.store import write_plan
 
 from .conftest import QUICK, World, outcomes_of, rows_of
 
@@ -337,3 +339,27 @@ async def test_a_full_disk_ends_in_one_sentence(world: World) -> None:
         connection.execute(f"PRAGMA max_page_count={pages}")
         with pytest.raises(bulk.PlanDamaged, match="the disk is full"):
             await Journal(file).write(lambda one: one.refuse(1, "x" * 10_000_000))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a limit on the size of files stands for the disk")
+@pytest.mark.parametrize("kind", ["changes", "workbook"])
+async def test_a_disk_that_fills_while_a_plan_is_made_ends_in_one_sentence(tmp_path: Path, kind: str) -> None:
+    import resource  # noqa: PLC0415 - not on Windows
+
+    path, before = tmp_path / "a.plan", resource.getrlimit(resource.RLIMIT_FSIZE)
+    refusals: list[str] = []
+    while not path.exists():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096 * len(refusals), before[1]))
+        try:
+            if kind == "workbook":
+                write_plan(path, bulk.WorkbookHeader(ad_account_id="a", base_url="", source="", created_at=""), [])
+            else:
+                async with new_plan(path, HEADER):
+                    pass
+        except bulk.PlanDamaged as problem:
+            refusals.append(str(problem))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert len(refusals) < 100
+    assert len(refusals) > 2
+    assert all("written" in refusal for refusal in refusals)

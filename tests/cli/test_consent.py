@@ -90,6 +90,8 @@ def test_without_a_terminal_a_bulk_change_needs_yes(spotify_ads: CommandLine, pi
     for command in ("resume", "apply"):
         assert spotify_ads.run("bulk", command, "a.plan", stdin=piped).returncode == USAGE
     assert name_of(spotify_ads, ad_set) == name
+    other = spotify_ads.run("bulk", "apply", "a.plan", "--yes", "--ad-account", ad_set)
+    assert (other.returncode, "the plan is of ad account" in other.stderr) == (USAGE, True)
     assert spotify_ads.run("bulk", "apply", "a.plan", "--yes").returncode == DONE
     assert spotify_ads.run("bulk", "undo", "a.plan", stdin=piped).returncode == USAGE
     assert name_of(spotify_ads, ad_set) == f"{name} x"

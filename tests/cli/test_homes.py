@@ -188,7 +188,7 @@ def test_without_a_home_nothing_is_kept_and_a_path_in_it_says_so(monkeypatch: py
 
 @linux
 def test_a_home_with_odd_characters_keeps_the_quota(emulator: EmulatorProcess, tmp_path: Path) -> None:
-    home = tmp_path / "an odd%20 #?home ä"
+    home = tmp_path / os.fsdecode("an odd%20 #?home ä".encode() + b"\xe9")  # the last byte is no UTF-8
     home.mkdir()
     assert bare(emulator, "accounts", folder=tmp_path, HOME=str(home)).returncode == 0
     assert (home / ".local" / "state" / "spotify-ads" / "quota.db").exists()

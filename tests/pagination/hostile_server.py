@@ -77,9 +77,8 @@ class HostileServer:
             self.rows.append((second, self.name()))
 
     def answer(self, query: Mapping[str, Any]) -> DatedListing:
-        if self.shuffles:
-            self.random.shuffle(self.rows)
-        found = sorted(self.rows, key=lambda row: row[0], reverse=True)
+        among_equals = self.random.random if self.shuffles else float
+        found = sorted(self.rows, key=lambda row: (row[0], among_equals()), reverse=True)
         offset, limit = query["offset"], query["limit"]
         if self.pages == "offset ignored":
             offset = 0

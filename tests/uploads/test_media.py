@@ -11,6 +11,7 @@ import re
 import signal
 import stat
 import sys
+from array import array
 from pathlib import Path
 
 import anyio
@@ -45,7 +46,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + (640).to_bytes(4, "big") * 2 + by
 def media(folder: Path, size: int, name: str = "spot.mp3", head: bytes = MP3) -> Path:
     """A file whose every part is different."""
     path = folder / name
-    block = b"".join(number.to_bytes(4, "big") for number in range(MIB // 4))
+    block = array("I", range(MIB // 4)).tobytes()
     with path.open("wb") as out:
         out.write(head)
         written = len(head)

@@ -137,15 +137,17 @@ def unusual_changes(
         currency: the account's currency, or nothing where it is unknown.
         now: the present, which budgets by the day are counted from.
     """
-    types = [type_and_amount(state.get("budget"))[0] for state in (before, after)] if "budget" in after else [None]
-    retyped = None not in types and types[0] != types[1]
+    old_type = new_type = None
+    if "budget" in after:
+        (old_type, _), (new_type, _) = type_and_amount(before.get("budget")), type_and_amount(after["budget"])
+    retyped = old_type is not None and new_type is not None and old_type != new_type
     said = [_unusual(amount, currency, retyped and amount.field == _BUDGET) for amount in amounts]
     found = [one for one in said if one]
     if retyped:
         old, new = most_spent(before, now), most_spent({**before, **after}, now)
         if old is None or new is None or (old and _factor(old, new)):
             found.append(
-                f"budget.type {types[0]} → {types[1]}: at most {_spent(old, currency)} until the flight ends become"
+                f"budget.type {old_type} → {new_type}: at most {_spent(old, currency)} until the flight ends become"
                 f" {_spent(new, currency)}"
             )
     return found
@@ -191,12 +193,11 @@ def most_spent(state: Mapping[str, Any], now: datetime) -> MicroAmount | None:
     return most_of(*type_and_amount(state.get("budget")), days_left(state, now))
 
 
-def type_and_amount(budget: object) -> tuple[object, MicroAmount | None]:
+def type_and_amount(budget: Any) -> tuple[object, MicroAmount | None]:  # noqa: ANN401 - any JSON
     """The type of a budget and its amount, None where there is none."""
-    if not isinstance(budget, dict):
+    if budget.__class__ is not dict:
         return None, None
-    held = cast("dict[str, Any]", budget)
-    return held.get("type"), amount if isinstance(amount := held.get(MICROS), int) else None
+    return budget.get("type"), amount if isinstance(amount := budget.get(MICROS), int) else None
 
 
 def most_of(budget_type: object, amount: MicroAmount | None, days: int | None) -> MicroAmount | None:

@@ -97,14 +97,13 @@ async def currency_of(ads: AdsClient, ad_account_id: str) -> str:
 @contextlib.asynccontextmanager
 async def new_plan(path: Path, header: Header) -> AsyncGenerator[PlanFile]:
     """Make a plan file; it goes away again unless it becomes ready."""
-    plan = await taken_off_loop(lambda: PlanFile.create(path, header), PlanFile.discard)
-    try:
-        yield plan
-        await taken_off_loop(plan.mark_ready)
-    except BaseException:
-        plan.discard()
-        raise
-    plan.close()
+    with await taken_off_loop(lambda: PlanFile.create(path, header), PlanFile.discard) as plan:
+        try:
+            yield plan
+            await taken_off_loop(plan.mark_ready)
+        except BaseException:
+            plan.discard()
+            raise
 
 
 async def plan_changes(

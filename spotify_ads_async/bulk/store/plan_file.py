@@ -83,15 +83,15 @@ class PlanFile(OpenFile, RunningRows):
         try:
             with schema.in_one_sentence(path):
                 plan = cls(schema.create(path), path)
+                try:
+                    plan.write_header(header)
+                except BaseException:
+                    plan.discard()
+                    raise
         except FileExistsError:
             raise FileExistsError(f"there is a file at {path} already, and a plan is never overwritten") from None
         except OSError as problem:
             raise PlanDamaged(f"no plan can be written to {path}: {problem.strerror or problem}") from None
-        try:
-            plan.write_header(header)
-        except BaseException:
-            plan.discard()
-            raise
         return plan
 
     @classmethod

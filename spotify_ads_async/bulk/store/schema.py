@@ -18,10 +18,12 @@ from spotify_ads_async.bulk.records import NotAPlan, PlanDamaged, PlanInUse
 __all__ = [
     "AROUND",
     "Known",
+    "connect",
     "create",
     "decode",
     "encode",
     "in_one_sentence",
+    "lock",
     "make_durable",
     "open_existing",
     "survive_power_cuts",
@@ -151,12 +153,12 @@ def create(path: Path) -> sqlite3.Connection:
             os.fchmod(descriptor, 0o600)
     finally:
         os.close(descriptor)
-    connection = _connect(path)
+    connection = connect(path)
     try:
         # What is not whole goes away, and a journal of its own would cost as much as the plan.
         connection.execute(f"PRAGMA page_size={_PAGE_SIZE}")
         connection.execute("PRAGMA synchronous=OFF")
-        _lock(connection, "MEMORY")
+        lock(connection, "MEMORY")
         connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version={_FORMAT}")
         connection.executescript(f"BEGIN; {_SCHEMA} {_DRAFTS} {AROUND} {_VIEWS} COMMIT;")
@@ -170,7 +172,7 @@ def create(path: Path) -> sqlite3.Connection:
 def make_durable(connection: sqlite3.Connection) -> None:
     """From here on everything that is committed survives a power cut, and so does everything before."""
     survive_power_cuts(connection, wanted=True)
-    _lock(connection, "WAL")
+    lock(connection, "WAL")
     connection.executescript(f"BEGIN; {_INDICES} COMMIT;")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -193,10 +195,10 @@ def open_existing(path: Path) -> sqlite3.Connection:
     # What a log beside it completes may end anywhere.
     is_complete = not path.with_name(f"{path.name}-wal").exists()
     with in_one_sentence(path):
-        connection = _connect(path)
+        connection = connect(path)
         try:
             _check_format(connection, path, is_complete=is_complete)
-            _lock(connection, "WAL")
+            lock(connection, "WAL")
             survive_power_cuts(connection, wanted=True)
             _upgrade(connection)
         except BaseException:
@@ -237,7 +239,9 @@ def in_one_sentence(path: Path) -> Generator[None]:
         if code == sqlite3.SQLITE_NOTADB:
             raise NotAPlan(f"{path} is no plan") from None
         if code == sqlite3.SQLITE_FULL:
-            raise PlanDamaged(f"{path} cannot be written: the disk is full; make room, and resume the plan") from None
+            raise PlanDamaged(
+                f"{path} cannot be written: the disk is full; make room, then resume the plan, or plan again"
+            ) from None
         if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR}:
             raise PlanDamaged(
                 f"{path} cannot be opened or written ({problem}): check the disk, and who may write there"
@@ -251,8 +255,8 @@ def in_one_sentence(path: Path) -> Generator[None]:
         ) from None
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    # One thread at a time uses the connection; which one does not matter.
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the file, for one thread at a time; which one does not matter."""
     return sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
 
 
@@ -280,7 +284,7 @@ def _upgrade(connection: sqlite3.Connection) -> None:
     connection.executescript(f"BEGIN; {drafts} {AROUND} {states} PRAGMA user_version={_FORMAT}; COMMIT;")
 
 
-def _lock(connection: sqlite3.Connection, journal: Literal["MEMORY", "WAL"]) -> None:
+def lock(connection: sqlite3.Connection, journal: Literal["MEMORY", "WAL"]) -> None:
     """Keep other processes out until the connection closes or the process dies."""
     connection.execute("PRAGMA locking_mode=EXCLUSIVE")
     connection.execute(f"PRAGMA journal_mode={journal}")

@@ -81,23 +81,6 @@ class WorkbookPlan(OpenFile):
         """The live campaigns and ad sets that new things are put into."""
 
     @classmethod
-    def create(cls, path: Path, header: WorkbookHeader) -> Self:
-        """Make a new plan, which its owner alone can read.
-
-        Raises:
-            FileExistsError: there is a file at ``path``.
-        """
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
-        connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version={_FORMAT}")
-        connection.executescript(f"BEGIN; {_SCHEMA} {schema.AROUND} COMMIT;")
-        plan = cls(connection, path)
-        plan._lock()
-        plan.write_header(header)
-        return plan
-
-    @classmethod
     def open(cls, path: Path) -> Self:
         """Open a plan and lock it.
 
@@ -112,22 +95,14 @@ class WorkbookPlan(OpenFile):
         if not is_workbook_plan(path):
             raise NotAPlan(f"{path} is no plan of a workbook")
         with schema.in_one_sentence(path):
-            connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
-            plan = cls(connection, path)
+            plan = cls(schema.connect(path), path)
             try:
-                _check_format(connection, path)
-                plan._lock()
+                _check_format(plan._connection, path)
+                _lock(plan._connection)
             except BaseException:
-                connection.close()
+                plan.close()
                 raise
         return plan
-
-    def _lock(self) -> None:
-        self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=FULL")
-        self._connection.execute("BEGIN EXCLUSIVE")
-        self._connection.execute("COMMIT")
 
     @property
     def header(self) -> WorkbookHeader:
@@ -246,18 +221,30 @@ def write_plan(
 
     Raises:
         FileExistsError: there is a file at ``path``.
+        PlanDamaged: it cannot be written there.
     """
-    with WorkbookPlan.create(path, header) as plan:
-        try:
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    try:
+        connection = schema.connect(path)
+        with WorkbookPlan(connection, path) as plan:
+            connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version={_FORMAT}")
+            connection.executescript(f"BEGIN; {_SCHEMA} {schema.AROUND} COMMIT;")
+            _lock(connection)
             with plan.transaction():
                 for plural, part in parts:
                     plan.add_part(plural, part)
                 plan.add_media(media)
                 plan.add_items(items)
                 plan.write_header(msgspec.structs.replace(header, ready=True))
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _lock(connection: sqlite3.Connection) -> None:
+    schema.lock(connection, "WAL")
+    schema.survive_power_cuts(connection, wanted=True)
 
 
 def _check_format(connection: sqlite3.Connection, path: Path) -> None:

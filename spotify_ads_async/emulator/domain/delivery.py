@@ -94,13 +94,14 @@ def _luck(identifier: str, what: str) -> float:
 class _Course:
     """One ad's impressions: how many there were by any hour."""
 
-    __slots__ = ("begin", "ends", "identifier", "totals")
+    __slots__ = ("begin", "ends", "rates", "totals")
 
     def __init__(self, identifier: str, begin: datetime, ends: datetime) -> None:
-        self.identifier = identifier
         self.begin = begin
         self.ends = ends
         days = max(0, (ends - begin).days + 1)
+        lucky = {name: rate * _luck(identifier, name) for name, rate in COUNTS.items()}
+        self.rates = lucky | {"IMPRESSIONS": COUNTS["IMPRESSIONS"]}
         base = 2_000 * _luck(identifier, "size") ** 4
         self.totals = [0, *accumulate(int(base * _luck(identifier, f"day {number}")) for number in range(days))]
 
@@ -133,9 +134,8 @@ class Delivery:
             after = course.by(last)
             if after <= before:
                 continue
-            for name, rate in COUNTS.items():
-                own = rate if name == "IMPRESSIONS" else rate * _luck(ad["id"], name)
-                totals[name] += int(after * own) - int(before * own)
+            for name, rate in course.rates.items():
+                totals[name] += int(after * rate) - int(before * rate)
         return totals
 
     def _course(self, ad: Row) -> _Course:

@@ -88,13 +88,11 @@ class Conversation:
     def due(self, now: float) -> float:
         """When the store is to be spoken to next, infinite where there is nothing to say any more."""
         self._flows = {flow: grants for flow, grants in self._flows.items() if flow.waiting or grants}
-        if self.news:
-            return now
         waiting = [(flow.waiting, grants) for flow, grants in self._flows.items() if flow.waiting]
         dues = [one.ask_at if most > len(one.usable) else one.usable[0].use_by for most, one in waiting]
         if self._flows or self._of_concern(now):
             dues.append(self._last_at + self.lease / 3)
-        return min(dues, default=math.inf)
+        return now if self.news else min(dues, default=math.inf)
 
     def _of_concern(self, now: float) -> list[Window]:
         """Those of which the store must go on hearing, or this process: that a hand ended a pause."""
@@ -216,8 +214,7 @@ class Conversation:
             granted = [Grant(now + delay / 1e6, number, use_by) for number, delay in enumerate(delays, claim.first)]
             grants.usable = deque(sorted([*grants.usable, *granted]))
         for flow in said.asking or self._flows:  # where nobody asked, all windows were heard of
-            opens_at = max(max(window.opens_at, window.outlook.there_at(1)) for window in flow.windows)
-            grants = self._flows[flow]
+            grants, opens_at = self._flows[flow], max(window.opens_at for window in flow.windows)
             grants.ask_at = min(grants.ask_at, max(now + self._poll, opens_at - self._horizon()))
         self._scheduler.serve()
         doubts, self._doubts = self._doubts, []

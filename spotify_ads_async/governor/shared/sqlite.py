@@ -44,7 +44,9 @@ def path_of(url: str) -> Path:
         ConfigurationError: the URL names a host, or no file, or a home where there is none.
     """
     parts = split_address(url)
-    path = "" if parts is None or parts.netloc or parts.query or parts.fragment else unquote(parts.path)
+    path = ""
+    if parts is not None and not (parts.netloc or parts.query or parts.fragment):
+        path = unquote(parts.path, errors="surrogateescape")  # what is no UTF-8 stays the same bytes
     if len(path.strip("/")) == 0 or "\0" in path:
         raise ConfigurationError(
             "store: the form is sqlite:///path/to/file: three slashes, no host, and %23 and %3F for # and ? in a name"
@@ -126,7 +128,7 @@ def _advice(problem: Exception) -> str:
         text = problem.strerror or text
         return f"{text}: name another file with store='sqlite:///path', on a disk of this machine that you may write to"
     if isinstance(problem, msgspec.MsgspecError) or "malformed" in text or "not a database" in text:
-        return f"it is damaged ({text}): delete it, and the quota that was spent is waited out"
+        return f"it is damaged ({text}): delete it, and send nothing for a minute: what was spent went with it"
     return f"{text}: look at its rights, the room on the disk, and the limit of open files"
 
 
