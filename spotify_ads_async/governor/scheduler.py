@@ -126,8 +126,7 @@ class Scheduler:
     def _give_up_what_is_under_way(self) -> None:
         """Nobody is left here who could tell when it is over."""
         self.forked_at_departure = self.departures
-        now = self.clock()
-        counted_by = self.given_up(now)
+        counted_by = self.given_up(self.clock())
         for window in self.windows.values():
             for _ in range(window.in_flight):
                 window.settle(counted_by)

@@ -221,7 +221,7 @@ async def test_a_file_with_values_of_another_type_is_named_with_what_to_do(tmp_p
         async with Governor(LIMITS, store=f"sqlite://{path}") as through:
             await admitted(through)
             other.execute("UPDATE kept SET state = 'text'")
-            with pytest.raises(StoreUnavailable, match=r"damaged .*: delete it"):
+            with pytest.raises(StoreUnavailable, match=r"damaged .*: delete it, and send nothing for a minute"):
                 await admitted(through)
 
 
