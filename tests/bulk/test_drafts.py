@@ -407,6 +407,26 @@ async def test_drafts_of_an_earlier_run_are_read_once_each(world: World) -> None
     assert (sent(world, "getAdSetDraft"), sent(world, "getAdSetDrafts") < 5) == (COUNT, True)
 
 
+async def test_what_a_lost_publication_dropped_ends_the_run_and_is_put_back(world: World) -> None:
+    before = world.ad_sets[0]
+    plan = await world.plan(world.names(1))
+    await world.apply(plan, DRAFT)
+
+    def drop(table: str, _: str, row: Json | None) -> None:
+        if row is not None and table.endswith("/ad_sets") and row["name"] == "Renamed " + before["name"]:
+            row.pop("category", None)
+
+    world.server.store.listeners.append(drop)
+    world.server.add_fault("lost_answer", operation="publishCampaignDraft", times=1)
+    _, progress = await world.resume(plan, PUBLISH)
+    world.server.store.listeners.remove(drop)
+    assert outcomes_of(plan) == {"done": 1}
+    assert 'category was "ADV_1_1" and is gone' in str(progress.stopped)
+    undo = world.folder / "undo"
+    await bulk.plan_undo(world.ads, plan, undo)
+    assert rows_of(undo)[0].after == {"name": before["name"], "category": "ADV_1_1"}
+
+
 async def test_what_others_add_before_a_publication_is_read_back_stays_at_undo(world: World) -> None:
     before = world.ad_sets[0]
     rows = [[before["id"], '["FEMALE"]']]
