@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -19,6 +20,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # Where they are set, each of thousands of clients would read all authorities of this machine, which nothing here meets.
 for variable in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
     os.environ.pop(variable, None)
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of collected tests stay: no collection of garbage need look at them again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

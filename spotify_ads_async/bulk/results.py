@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -169,26 +169,16 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 def differences(row: PlannedChange) -> Iterator[Difference]:
     """What a row changes, by field; structs of which only parts change are given by their parts."""
     for field, after in row.after.items():
-        before = row.before.get(field)
-        if isinstance(after, dict):
-            yield from _differences(row, field, before, after)
-        else:
-            yield Difference(
-                name=row.name, entity_id=row.entity_id, line=row.line, field=field, before=before, after=after
-            )
+        yield from _differences(row, field, row.before.get(field), after)
 
 
 def _differences(row: PlannedChange, name: str, before: Any, after: Any) -> Iterator[Difference]:  # noqa: ANN401 - any JSON
-    match before, after:
-        case dict(), dict():
-            old, new = cast("dict[str, Any]", before), cast("dict[str, Any]", after)
-            for key in {**old, **new}:
-                if not same(old.get(key), new.get(key)):
-                    yield from _differences(row, f"{name}.{key}", old.get(key), new.get(key))
-        case _:
-            yield Difference(
-                name=row.name, entity_id=row.entity_id, line=row.line, field=name, before=before, after=after
-            )
+    if before.__class__ is dict and after.__class__ is dict:
+        for key in {**before, **after}:
+            if not same(before.get(key), after.get(key)):
+                yield from _differences(row, f"{name}.{key}", before.get(key), after.get(key))
+    else:
+        yield Difference(name=row.name, entity_id=row.entity_id, line=row.line, field=name, before=before, after=after)
 
 
 def preview(row: PlannedRow) -> list[dict[str, Any]]:

@@ -54,20 +54,18 @@ async def signed_in(settings: Settings) -> Credentials:
     """
     credentials = await signed_in_if_ever(settings)
     if credentials is None:
-        name = os.environ.get("SPOTIFY_ADS_PROFILE")
         raise ConfigurationError(
-            f"no credentials: sign in with `spotify-ads login{f' --profile {name}' if name else ''}`, or set"
-            " SPOTIFY_ADS_ACCESS_TOKEN, or SPOTIFY_ADS_CLIENT_ID with SPOTIFY_ADS_CLIENT_SECRET and"
-            " SPOTIFY_ADS_REFRESH_TOKEN"
+            "no credentials: sign in with `spotify-ads login`, or set SPOTIFY_ADS_ACCESS_TOKEN, or"
+            " SPOTIFY_ADS_CLIENT_ID with SPOTIFY_ADS_CLIENT_SECRET and SPOTIFY_ADS_REFRESH_TOKEN"
         )
     return credentials
 
 
 async def signed_in_if_ever(settings: Settings) -> Credentials | None:
-    """The same, None where nobody has signed in.
+    """The same, None where nobody has signed in and no profile is named.
 
     Raises:
-        ConfigurationError: somebody has, and the credentials cannot be read, so nobody knows whose quota is spent.
+        ConfigurationError: the credentials cannot be read, so nobody knows whose quota is spent.
     """
     return settings.credentials or await patiently(_kept, settings)
 
@@ -81,8 +79,10 @@ def _kept(settings: Settings) -> Credentials | None:
     from spotify_ads_async.auth.profiles import DEFAULT_PROFILE, Profiles  # noqa: PLC0415 - looks for a keyring
 
     profiles = Profiles(allow_http=settings.transport.allow_http)
-    name = os.environ.get("SPOTIFY_ADS_PROFILE") or DEFAULT_PROFILE
-    return profiles.credentials(name) if name in profiles.names() else None
+    name = os.environ.get("SPOTIFY_ADS_PROFILE")
+    if not name and DEFAULT_PROFILE not in profiles.names():
+        return None
+    return profiles.credentials(name or DEFAULT_PROFILE)
 
 
 @contextlib.asynccontextmanager

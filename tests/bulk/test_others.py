@@ -9,6 +9,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import anyio
 import msgspec
 import pytest
 
@@ -153,6 +154,23 @@ async def test_what_others_add_before_a_lost_request_is_settled_stays_at_undo(wo
     assert outcomes_of(plan) == {"done": 1}
     assert (await taken_back(world, plan)).outcome is bulk.RowOutcome.DONE
     assert world.ad_sets[0]["targets"] == {**before, **theirs}
+
+
+async def test_what_others_change_beside_a_lost_request_is_no_surprise_and_stays_at_undo(world: World) -> None:
+    plan = await world.plan(world.names(1))
+    before = world.ad_sets[0]
+    world.server.add_fault("lost_answer", operation="updateAdSet", times=1)
+
+    async def meddle() -> None:
+        await world.effects_reach(1)
+        edit(world, 0, category="ADV_2_2")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(meddle)
+        _, progress = await world.apply(plan, msgspec.structs.replace(QUICK, settle_after=0.2))
+    assert (outcomes_of(plan), progress.stopped) == ({"done": 1}, "")
+    await taken_back(world, plan)
+    assert (world.ad_sets[0]["name"], world.ad_sets[0]["category"]) == (before["name"], "ADV_2_2")
 
 
 async def test_what_others_put_where_a_lost_request_emptied_stays_at_undo(world: World) -> None:

@@ -332,6 +332,8 @@ def test_what_a_step_sends_is_looked_for_where_the_row_says_nothing_of_it() -> N
     now = text(bid_micro_amount=12)
     done = StepOutcome(state=StepState.DONE, found={"bid_micro_amount": 12}, text=now)
     assert success(AD_SETS, work, work.steps[0], now) == judged(work, work.steps[0], now, "lost") == done
+    assert success(AD_SETS, work, work.steps[0], text()).reason.endswith(" bid_micro_amount, which is still 10")
+    assert judged(work, work.steps[0], text(bid_micro_amount=7), "lost").state is StepState.UNKNOWN
 
 
 def test_an_answer_counts_where_it_is_what_was_changed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from itertools import pairwise
 
@@ -13,6 +14,7 @@ from support.raw_server import Behaviour, Connection, RawServer, answer, stall
 from support.virtual_time import on_a_patient_clock
 
 from spotify_ads_async import (
+    AuthenticationError,
     ConfigurationError,
     Conflict,
     ConnectionFailed,
@@ -24,6 +26,7 @@ from spotify_ads_async import (
     QuotaTimeout,
     RateLimited,
     RetryPolicy,
+    Secret,
     ServerError,
     SpotifyAdsError,
 )
@@ -44,6 +47,53 @@ async def test_a_brown_out_is_not_amplified() -> None:
             with pytest.raises(ServerError):
                 await calls.READ.by(ads.with_options(timeout=5.0))
         assert len(server.received) - before <= 110
+
+
+async def test_calls_that_succeed_let_others_be_repeated() -> None:
+    policy = RetryPolicy(first_delay=0.0, budget_reserve=1.0, budget_ratio=0.25)
+    works, fails = answer(200, calls.READ.answer), faults.failed(503)
+    async with RawServer(script=[fails, *[works] * 4, fails, works, fails]) as server:
+        async with client(server.base_url, policy=policy) as ads:
+            for _ in range(5):
+                await calls.READ.by(ads)
+            with pytest.raises(ServerError):
+                await calls.READ.by(ads)
+        assert len(server.received) == 8
+
+
+class ManyTokens:
+    """Credentials that always have another token."""
+
+    def __init__(self) -> None:
+        self.client_id = None
+        self.refused: list[Secret] = []
+        self.worked: list[Secret] = []
+
+    async def token(self, http: object) -> Secret:
+        del http
+        return Secret(f"token-{len(self.refused)}")
+
+    def invalidate(self, token: Secret) -> bool:
+        self.refused.append(token)
+        return True
+
+    def accepted(self, token: Secret) -> None:
+        self.worked.append(token)
+
+
+@pytest.mark.parametrize("refusals", [1, 2])
+async def test_a_call_asks_for_another_token_once(refusals: int) -> None:
+    credentials, delays = ManyTokens(), list[float]()
+    script = [faults.failed(401)] * refusals
+    async with RawServer(otherwise=answer(200, calls.READ.answer), script=script) as server:
+        async with client(server.base_url, credentials) as ads:
+            ads.subscribe(lambda event: delays.append(event.delay) if isinstance(event, RequestRetried) else None)
+            with contextlib.nullcontext() if refusals == 1 else pytest.raises(AuthenticationError):
+                await calls.READ.by(ads)
+        assert len(server.received) == 2
+    assert delays == [0.0]
+    assert [one.reveal() for one in credentials.refused] == ["token-0", "token-1"][:refusals]
+    assert [one.reveal() for one in credentials.worked] == ["token-1"][refusals - 1 :]
 
 
 async def test_refusals_and_replays_do_not_use_up_the_budget() -> None:
@@ -235,8 +285,10 @@ async def test_every_create_has_a_key_of_its_own_and_keeps_it() -> None:
 async def test_a_key_for_an_operation_that_takes_none_is_refused() -> None:
     async with RawServer() as server, client(server.base_url) as ads:
         for call in (calls.READ, calls.WRITE, calls.DELETE_DRAFT):
-            with pytest.raises(InvalidRequest, match="idempotency key"):
+            with pytest.raises(InvalidRequest, match=r": the operation takes no idempotency key$") as caught:
                 await call.by(ads, idempotency_key="x")
+            error = caught.value
+            assert (error.operation, error.path, error.rule) == (call.operation.id, "idempotency_key", "none here")
         assert not server.received
 
 

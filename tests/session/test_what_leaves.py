@@ -12,6 +12,7 @@ from support.calls import ACCOUNT, THING, client
 from support.raw_server import Behaviour, RawServer, answer
 
 from spotify_ads_async import (
+    AccessToken,
     AdsClient,
     ConfigurationError,
     ConnectionFailed,
@@ -34,7 +35,8 @@ async def test_one_admission_is_one_request(call: calls.Call, fault: Behaviour, 
     """aiohttp by itself sends these methods again when a connection fails: that would be two requests on one token."""
     governor = Governor([WIDE])
     async with RawServer(otherwise=fault, script=[answer(200, calls.READ.answer)] * kept) as server:
-        async with client(server.base_url, governor=governor, policy=calls.ONCE) as ads:
+        token = AccessToken("a-token", client_id="an-app")
+        async with client(server.base_url, token, governor=governor, policy=calls.ONCE) as ads:
             if kept:
                 await calls.READ.by(ads)
             with pytest.raises(ConnectionFailed):
@@ -42,6 +44,7 @@ async def test_one_admission_is_one_request(call: calls.Call, fault: Behaviour, 
             (window,) = governor.snapshot().windows
         assert len(server.received) == 1 + kept
         assert window.capacity - window.available == 1 + kept
+        assert window.owner == f"an-app at {server.origin}"
 
 
 async def test_aiohttp_would_have_sent_it_twice() -> None:
@@ -231,10 +234,11 @@ def test_addresses_that_would_show_the_token_are_refused(address: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         AdsClient("a-token", base_url=address, governor=Governor([]))
     assert "password" not in str(caught.value)
+    assert address or str(caught.value) == "the base URL must be https://host/path, without query and fragment"
 
 
 @pytest.mark.parametrize(
-    "address", ["http://127.0.0.1:1/ads/v3", "http://localhost/x", "http://[::1]:80", "https://example.com/"]
+    "address", ["http://127.0.0.1:1/ads/v3", "http://localhost/x", "http://[::1]:80", "https://example.com/X/"]
 )
 async def test_addresses_that_will_do(address: str) -> None:
     async with client(address) as ads:

@@ -17,7 +17,6 @@ from spotify_ads_async.bulk.plan.money import in_units
 from spotify_ads_async.errors import InvalidRequest, Portable
 from spotify_ads_async.money import from_micros, micros, minor_units, read_amount
 from spotify_ads_async.types import OpenEnum, time_text
-from spotify_ads_async.validation.checks import Check, checker
 from spotify_ads_async.validation.refused import Refused
 
 __all__ = [
@@ -37,6 +36,7 @@ CLEAR = "<clear>"
 """The token that empties a field, unless another one is chosen. A blank cell keeps the field."""
 
 _LONGEST_SHOWN = 60
+_PLAIN = frozenset({str, int, float, bool})
 _GROUP = 3  # digits that a mark before them may group, or divide from the units
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,19}")
 _PLAIN_AMOUNT = re.compile(r"[0-9]{1,13}\.[0-9]{1,6}")
@@ -190,12 +190,13 @@ def _typed(column: Column, value: object) -> Cell:
     except RecursionError:
         raise CellError("is nested too deeply") from None
     try:
-        _checker(column)(converted)
+        column.check(converted)
     except Refused as refused:
         raise CellError(f"{refused.path.lstrip('.')} {refused.rule}".strip(), may_be_live=may_be_live) from None
     if column.is_text and isinstance(value, str) and not value.isprintable() and (found := _CONTROL.search(value)):
         raise CellError(f"holds {found[0]!r}: control characters and line breaks are not taken", may_be_live=True)
-    return cast("Cell", converted if type(converted) in {str, int, float, bool} else msgspec.to_builtins(converted))
+    plain: Cell = converted if type(converted) in _PLAIN else msgspec.to_builtins(converted)
+    return plain
 
 
 def in_words(problem: msgspec.ValidationError) -> str:
@@ -211,11 +212,6 @@ def in_words(problem: msgspec.ValidationError) -> str:
     unit = "" if not expected["length"] else " characters" if kinds == ["text"] else " items"
     got = f", not {_KINDS.get(expected['got'], expected['got'])}" if expected["got"] else ""
     return f"{place} must be {' or '.join(kinds)}{bound}{unit}{expected['rest']}{got}".strip()
-
-
-@functools.cache
-def _checker(column: Column) -> Check:
-    return checker(column.type)
 
 
 def _without_decimals(value: object) -> object:

@@ -20,6 +20,7 @@ import msgspec
 
 from spotify_ads_async.bulk.plan.money import MICROS, in_units
 from spotify_ads_async.types import OpenEnum, UnsetType
+from spotify_ads_async.validation.checks import Check, checker
 
 __all__ = [
     "Cell",
@@ -80,6 +81,11 @@ class Column:
         self.is_text, self.is_json = kind is Kind.TEXT, kind is Kind.JSON
         self.is_money = kind in {Kind.AMOUNT, Kind.MONEY}
         self.takes_object = isinstance(bare := unannotated(of), type) and issubclass(bare, msgspec.Struct)
+
+    @functools.cached_property
+    def check(self) -> Check:
+        """Holds a value to the bounds of its type."""
+        return checker(self.type)
 
 
 Cell = str | int | float | bool | list[Any] | dict[str, Any] | None

@@ -150,7 +150,8 @@ def _changed(entity: Entity, state: State, values: Mapping[str, Cell]) -> _Chang
         column = columns[name]
         field, inner, path = column.field, column.inner, column.path
         whole = state.get(field)
-        present, wanted = leaf(whole, inner) if inner else whole, cast("Any", value)
+        wanted: Any = value
+        present = leaf(whole, inner) if inner else whole
         if type(value) is dict or type(value) is list:
             holder = shape.holder(path)
             wanted = sendable(_on_top_of(value, present, holder, path[-1]), holder, path[-1])
@@ -177,7 +178,7 @@ def _with(holder: Any, path: Sequence[str], value: Any) -> Any:  # noqa: ANN401 
     """A copy of ``holder`` with a value at a path in it; what is no object on the way becomes one."""
     if not path:
         return value
-    copy = dict(cast("dict[str, Any]", holder)) if isinstance(holder, dict) else {}
+    copy: dict[str, Any] = {**holder} if holder.__class__ is dict else {}
     copy[path[0]] = _with(copy.get(path[0]), path[1:], value)
     return copy
 

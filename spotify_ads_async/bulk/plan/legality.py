@@ -17,7 +17,7 @@ from spotify_ads_async.bulk.plan.columns import Cell, Kind
 from spotify_ads_async.bulk.plan.money import in_units
 from spotify_ads_async.bulk.plan.state import Shape, State, copied, entity_shape, same
 from spotify_ads_async.errors import InvalidRequest
-from spotify_ads_async.validation.checks import Check, checker
+from spotify_ads_async.validation.checks import Check
 from spotify_ads_async.validation.refused import Refused
 from spotify_ads_async.validation.requests import check_body
 
@@ -123,7 +123,7 @@ def _judged_alone(entity: Entity) -> Mapping[str, Mapping[str, tuple[Check, byte
     found: defaultdict[str, dict[str, tuple[Check, bytes]]] = defaultdict(dict)
     for name, column in entity.columns.items():
         if name == "name" or (column.kind is Kind.MONEY and len(column.path) <= _DEEPEST):
-            found[column.field]["".join(column.inner)] = (checker(column.type), _encode(_ORDINARY[column.kind]))
+            found[column.field]["".join(column.inner)] = (column.check, _encode(_ORDINARY[column.kind]))
     return dict(found)
 
 

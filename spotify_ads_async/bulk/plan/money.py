@@ -193,12 +193,11 @@ def most_spent(state: Mapping[str, Any], now: datetime) -> MicroAmount | None:
     return most_of(*type_and_amount(state.get("budget")), days_left(state, now))
 
 
-def type_and_amount(budget: object) -> tuple[object, MicroAmount | None]:
+def type_and_amount(budget: Any) -> tuple[object, MicroAmount | None]:  # noqa: ANN401 - any JSON
     """The type of a budget and its amount, None where there is none."""
-    if not isinstance(budget, dict):
+    if budget.__class__ is not dict:
         return None, None
-    held = cast("dict[str, Any]", budget)
-    return held.get("type"), amount if isinstance(amount := held.get(MICROS), int) else None
+    return budget.get("type"), amount if isinstance(amount := budget.get(MICROS), int) else None
 
 
 def most_of(budget_type: object, amount: MicroAmount | None, days: int | None) -> MicroAmount | None:

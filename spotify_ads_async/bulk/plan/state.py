@@ -47,7 +47,7 @@ _SENT_BACK = frozenset({"dma_ids"})
 Without it the targeting would be wider, and nothing took its place.
 """
 _ABSENT: Any = msgspec.UNSET
-_PLAIN = frozenset({str, int, float, bool})
+_PLAIN = frozenset({int, float, bool})
 _ID = re.compile(UUID_PATTERN)
 
 
@@ -135,14 +135,11 @@ def sendable(value: Any, shape: Shape, name: str) -> Any:  # noqa: ANN401 - any 
     """A field's value without what the document declares for answers only; everything else as it came."""
     if name not in shape.partly_sent:
         return value
-    if isinstance(value, dict) and (inner := shape.inner.get(name)) is not None:
-        return _sendable(cast("dict[str, Any]", value), inner)
-    if isinstance(value, list) and (listed := shape.listed.get(name)) is not None:
-        return [
-            _sendable(cast("dict[str, Any]", one), listed) if isinstance(one, dict) else one
-            for one in cast("list[Any]", value)
-        ]
-    return cast("Any", value)
+    if value.__class__ is dict and (inner := shape.inner.get(name)) is not None:
+        return _sendable(value, inner)
+    if value.__class__ is list and (listed := shape.listed.get(name)) is not None:
+        return [_sendable(one, listed) if one.__class__ is dict else one for one in value]
+    return value
 
 
 def _sendable(value: dict[str, Any], shape: Shape) -> dict[str, Any]:
@@ -192,8 +189,10 @@ def same(one: object, other: object) -> bool:
     """
     if one is other:
         return True
-    if (kind := type(one)) is type(other) and kind in _PLAIN:
-        return one == other or (kind is str and _same_text(cast("str", one), cast("str", other)))
+    if type(one) is str and type(other) is str:
+        return one == other or _same_text(one, other)
+    if type(one) is type(other) and type(one) in _PLAIN:
+        return one == other
     match one, other:
         case (None | [] | msgspec.UNSET, None | [] | msgspec.UNSET):
             return True
@@ -207,7 +206,7 @@ def same(one: object, other: object) -> bool:
 
 
 def _same_text(one: str, other: str) -> bool:
-    if one.lower() == other.lower():
+    if len(one) == len(other) and one.lower() == other.lower():
         return _ID.fullmatch(one) is not None
     return one[10:11] == other[10:11] == "T" and (found := moment_of(one)) is not None and found == moment_of(other)
 

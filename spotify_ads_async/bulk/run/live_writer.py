@@ -10,7 +10,7 @@ from spotify_ads_async.bulk.plan.state import state_of
 from spotify_ads_async.bulk.present import Found, read_present
 from spotify_ads_async.bulk.records import Header, RowOutcome, RowWork, Step, StepOutcome, StepState
 from spotify_ads_async.bulk.run.options import Options
-from spotify_ads_async.bulk.run.outcomes import changes_alone, judged, judged_later, require_changed, success
+from spotify_ads_async.bulk.run.outcomes import changes_alone, judged_later, require_changed, success
 from spotify_ads_async.bulk.run.writer import RunControl, Tell
 from spotify_ads_async.bulk.store.journal import Journal
 from spotify_ads_async.bulk.store.plan_file import PlanFile
@@ -78,8 +78,7 @@ class LiveWriter:
     async def read_back(self, work: RowWork, step: Step, why: str) -> StepOutcome:
         """Read the entity; see :class:`~spotify_ads_async.bulk.run.writer.Writer`."""
         text = state_of(await self._ads.call(self._entity.get, path=self._path_of(step.entity_id)))
-        outcome = judged(work, step, text, why)
-        return success(self._entity, work, step, text) if outcome.state is StepState.DONE else outcome
+        return judged_later(self._entity, work, step, text, why)
 
     async def finish(self, tell: Tell) -> None:
         """Nothing is left to do."""

@@ -209,7 +209,8 @@ def _advanced(old: object, new: object) -> bool:
 
 def _inside(path: str, wanted: object, old: object, new: object, shape: Shape | None) -> Iterator[Surprise]:
     if not all(isinstance(one, dict) for one in (wanted, new)):
-        if not (reached(None if wanted is _ABSENT else wanted, new, old) or _told_otherwise(wanted, old, new)):
+        # In place of what was taken away may stand the server's default.
+        if not (wanted is _ABSENT or reached(wanted, new, old) or _told_otherwise(wanted, old, new)):
             yield Surprise(path, old, new)
         return
     ours, theirs = cast("dict[str, Any]", wanted), cast("dict[str, Any]", new)
@@ -233,8 +234,6 @@ def _told_otherwise(wanted: object, old: object, new: object) -> bool:
 
     Said in the results, and no reason to stop.
     """
-    if wanted is _ABSENT:
-        return same(old, new) or same(old, None)
     return not same(wanted, old) and (same(old, new) or _reworded(wanted, new))
 
 
@@ -367,17 +366,21 @@ def judged(work: RowWork, step: Step, text: str, why: str) -> StepOutcome:
             )
 
 
-def judged_later(entity: Entity, work: RowWork, step: Step, text: str) -> StepOutcome:
-    """What the state says of a request of an earlier run.
+def judged_later(entity: Entity, work: RowWork, step: Step, text: str, why: str = "") -> StepOutcome:
+    """What the state that was read back says of a live request: of this run, and then ``why``, or of an earlier one.
 
-    What changed besides may be somebody else's since, and is not taken for the request's. What is gone is.
+    What changed besides may be somebody else's since, and is not taken for the request's. What is gone is. What stands
+    in an emptied list is the server's default where the request left a moment ago.
     """
-    outcome = judged(work, step, text, "the run ended before the answer came")
+    outcome = judged(work, step, text, why or "the run ended before the answer came")
     if outcome.state is not StepState.DONE:
         return outcome
     sent = {field: work.after.get(field, value) for field, value in step.body.items()}
-    answer = {**work.state, **copied(sent)}
-    for one in surprises(entity, work.state, sent, msgspec.json.decode(text)) if work.text else ():
+    answer, found = {**work.state, **copied(sent)}, msgspec.json.decode(text)
+    for edit in edits_between({name: work.before.get(name) for name in sent}, sent) if why else ():
+        if same(edit.after, None):
+            with_edit(answer, edit.path, _at(found, edit.path))
+    for one in surprises(entity, work.state, sent, found) if work.text else ():
         path = tuple(one.field.split("."))
         if same(one.found, None) and (path[0] in sent or path[0] not in work.after):
             with_edit(answer, path, _ABSENT)
