@@ -126,9 +126,8 @@ def _culprits(flow: Flow, seen: RateHeaders) -> list[Window]:
 
 def _pause_seconds(window: Window, asked: float | None, reset: float | None) -> float:
     """For how long nobody leaves: what the server asks for, and longer each time where that was not enough."""
-    length = window.limit.window
-    blind = min(_BLIND_PAUSE_SECONDS, length * _BLIND_PAUSE_SHARE) * 2.0 ** min(10, max(0, window.refused_in_a_row - 1))
-    blind = min(blind, length)
+    length, again = window.limit.window, min(10, max(0, window.refused_in_a_row - 1))
+    blind = min(length, min(_BLIND_PAUSE_SECONDS, length * _BLIND_PAUSE_SHARE) * 2.0**again)
     if asked is None and reset is None:
         return blind
     # After one window nothing is left of what it counted, whatever the header says of a reset.

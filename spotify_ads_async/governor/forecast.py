@@ -20,8 +20,12 @@ _FLOWS_LOOKED_AT = 64
 
 def predicted_wait(request: PendingRequest, queue: WaitQueue, now: float) -> tuple[float, Window]:
     """Seconds until a request that has just joined the queue can leave, and the window that binds."""
-    opens_at = max(window.opens_at for window in request.flow.windows)
-    waits = [(_predicted_for(request, window, queue, opens_at, now), window) for window in request.flow.windows]
+    flow, grants = request.flow, request.flow.grants
+    latest = max(flow.windows, key=lambda window: window.opens_at)
+    place = flow.waiting if request.priority is Priority.BULK else len(flow.interactive)
+    if grants is not None and place <= len(grants.usable):  # one of these is for it, whoever else waits
+        return max(0.0, flow.next_at(now) - now, grants.usable[place - 1].usable_at - now), latest
+    waits = [(_predicted_for(request, window, queue, latest.opens_at, now), window) for window in flow.windows]
     return max(waits, key=lambda pair: (pair[0], pair[1].opens_at))
 
 

@@ -262,6 +262,23 @@ async def test_a_lost_request_keeps_its_token_while_it_may_be_on_its_way(loop: V
 
 
 @virtual
+async def test_a_token_is_back_a_little_later_than_its_window_and_none_waits_for_a_lost_one(
+    loop: VirtualTimeLoop,
+) -> None:
+    governor = Governor(
+        [Limit("ip", requests=2, window=10.0)], clock=loop.time, clock_resolution=0.5, counted_within=5.0
+    )
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(1.0), governor.admit({"ip"}):
+            await asyncio.sleep(60.0)
+    await send(governor)
+    for back_at in (11.502, 16.502):  # with a millisecond, a ten-thousandth, and what the clock is coarse by
+        assert governor.snapshot().windows[0].next_return == pytest.approx(back_at - loop.time(), abs=1e-6)
+        await send(governor)
+        assert loop.time() == pytest.approx(back_at, abs=1e-3)
+
+
+@virtual
 async def test_a_server_that_works_off_its_backlog_late_counts_no_more_than_the_window(loop: VirtualTimeLoop) -> None:
     governor = Governor([Limit("ip", requests=50, window=10.0)], pace="burst", clock=loop.time)
     counted: list[float] = []

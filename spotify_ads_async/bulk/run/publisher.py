@@ -199,8 +199,7 @@ class Publisher:
             for work, state in await self._staged.present(rows):
                 if state:
                     ended[work.number] = outcome = compared(self._entity, work, work.after, state)
-                    if outcome.surprises:
-                        self._control.surprised(work, outcome)
+                    self._control.surprised(work, outcome)
             if over := self._over.get(campaign.id):
                 reason = f"published over what somebody changed: {over}"
                 ended = {row: msgspec.structs.replace(one, reason=one.reason or reason) for row, one in ended.items()}
@@ -244,10 +243,10 @@ class Publisher:
             return
         rows = await self._staged.rows(campaign) if gone.whole else gone.rows
         unsettled = [row for row in rows if row.step.state in _DRAFTED]
-        ended = {
-            work.number: read_back(self._entity, work, state, again=self._options.retry_failed)
-            for work, state in await self._staged.present(unsettled)
-        }
+        ended: dict[int, StepOutcome] = {}
+        for work, state in await self._staged.present(unsettled):
+            ended[work.number] = one = read_back(self._entity, work, state, again=self._options.retry_failed)
+            self._control.surprised(work, one)
         state = CampaignState.PUBLISHED if gone.whole else CampaignState.OPEN
         await self._staged.conclude(campaign, state, ended, tell, gone=gone.rows)
 

@@ -88,13 +88,11 @@ class Conversation:
     def due(self, now: float) -> float:
         """When the store is to be spoken to next, infinite where there is nothing to say any more."""
         self._flows = {flow: grants for flow, grants in self._flows.items() if flow.waiting or grants}
-        if self.news:
-            return now
         waiting = [(flow.waiting, grants) for flow, grants in self._flows.items() if flow.waiting]
         dues = [one.ask_at if most > len(one.usable) else one.usable[0].use_by for most, one in waiting]
         if self._flows or self._of_concern(now):
             dues.append(self._last_at + self.lease / 3)
-        return min(dues, default=math.inf)
+        return now if self.news else min(dues, default=math.inf)
 
     def _of_concern(self, now: float) -> list[Window]:
         """Those of which the store must go on hearing, or this process: that a hand ended a pause."""

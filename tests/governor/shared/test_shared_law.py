@@ -427,14 +427,15 @@ def test_bulk_is_told_how_long_it_takes_beside_the_tokens_that_are_left_to_inter
     run_virtually(lambda _: scenario())
 
 
-def test_who_gets_the_last_token_before_a_gap_is_not_told_to_wait_for_its_end() -> None:
+@pytest.mark.parametrize(("early", "gap"), [(25, 4.4), (1, 4.8)])
+def test_who_gets_the_last_token_before_a_gap_is_not_told_to_wait_for_its_end(early: int, gap: float) -> None:
     async def scenario() -> None:
         fleet = Fleet(seed=20, processes=1)
         async with fleet.governor(0) as governor:
-            await asyncio.gather(*(fleet.request(governor, 0) for _ in range(25)))
-            await asyncio.sleep(4.4)
-            await asyncio.gather(*(fleet.request(governor, 0) for _ in range(25)))
-            first = [asyncio.create_task(fleet.request(governor, 0)) for _ in range(23)]
+            await asyncio.gather(*(fleet.request(governor, 0) for _ in range(early)))
+            await asyncio.sleep(gap)
+            await asyncio.gather(*(fleet.request(governor, 0) for _ in range(50 - early)))
+            first = [asyncio.create_task(fleet.request(governor, 0)) for _ in range(early - 2)]
             await fleet.request(governor, 0, max_wait=1.0)
             await asyncio.gather(*first)
 
