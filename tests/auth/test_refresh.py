@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import traceback
 import warnings
 from collections.abc import AsyncGenerator, Callable
@@ -175,6 +176,29 @@ async def test_a_forked_copy_of_a_token_that_was_replaced_says_how_to_share_it()
         assert b"Keep the sign-in in a profile" in notes
         for end in (go, replaced, heard, told):
             os.close(end)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+async def test_a_child_that_was_forked_amid_a_refresh_waits_for_nobody_to_close(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("spotify_ads_async.loops._TO_BEGIN_SECONDS", 3600.0)
+    children: list[int] = []
+
+    def fork() -> None:
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # of forks beside threads
+            children.append(os.fork())
+        if children == [0]:
+            signal.alarm(60)
+            try:
+                asyncio.run(ads.aclose())
+                os._exit(0)
+            finally:
+                os._exit(1)
+
+    async with Accounts(before_answer=fork) as accounts, client(accounts.api.base_url, accounts.credentials()) as ads:
+        await calls.READ.by(ads)
+    assert [(await asyncio.to_thread(os.waitpid, child, 0))[1] for child in children] == [0]
 
 
 async def test_what_a_store_holds_goes_before_what_the_program_was_given() -> None:
@@ -424,6 +448,7 @@ def test_a_refresh_on_a_loop_that_was_closed_or_stands_still_gives_its_turn_back
             return (await credentials.token(cast("aiohttp.ClientSession", None))).reveal()
 
     loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda _, __: None)  # asyncio's word on a task that its loop left behind
     asking = ask()
     begun = loop.create_task(asking)
     while len(waits) > 1:
