@@ -143,7 +143,7 @@ class RefreshToken(NotCopied):
         finally:
             self._waiting -= 1
         failure = None if refreshing.cancelled() else refreshing.exception()
-        if refreshing.cancelled() or isinstance(failure, RuntimeError):
+        if refreshing.cancelled() or (refreshing.cancelling() and isinstance(failure, RuntimeError)):
             raise ConnectionFailed("the token refresh was cut off: the event loop is closing, or stood still")
         if isinstance(failure, SpotifyAdsError):
             raise _again(failure)

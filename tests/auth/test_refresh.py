@@ -248,6 +248,23 @@ async def test_a_store_that_cannot_be_read_is_an_error_of_the_tree() -> None:
             await calls.READ.by(ads)
 
 
+class Unlocked(Memory):
+    async def read(self) -> Tokens | None:
+        raise AssertionError
+
+    async def write(self, tokens: Tokens) -> None:
+        raise AssertionError(tokens)
+
+    def turn(self) -> contextlib.AbstractAsyncContextManager[None]:
+        raise RuntimeError("no lock server")
+
+
+async def test_a_fault_of_a_store_is_not_told_as_the_end_of_the_loop() -> None:
+    async with Accounts() as accounts, client(accounts.api.base_url, accounts.credentials(store=Unlocked())) as ads:
+        with pytest.raises(RuntimeError, match="no lock server"):
+            await calls.READ.by(ads)
+
+
 async def test_a_refused_refresh_is_the_same_error_for_every_waiter_and_is_not_asked_again() -> None:
     async with Accounts(valid="another") as accounts, client(accounts.api.base_url, accounts.credentials()) as ads:
         outcomes = await asyncio.gather(*(calls.READ.by(ads) for _ in range(200)), return_exceptions=True)

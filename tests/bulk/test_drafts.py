@@ -447,6 +447,19 @@ async def test_what_others_add_before_a_publication_is_read_back_stays_at_undo(w
     assert world.account.ad_sets.get(before["id"])["targets"] == {**before["targets"], "language": "sv"}
 
 
+async def test_what_others_change_that_no_draft_holds_stays_at_publishing_and_at_undo(world: World) -> None:
+    plan = await world.plan(world.names(1))
+    before = world.ad_sets[0]
+    world.account.ad_sets.put({**before, "zeal": 1})
+    await world.apply(plan, DRAFT)
+    world.account.ad_sets.put({**world.ad_sets[0], "zeal": {"theirs": 2}})
+    _, progress = await world.resume(plan, PUBLISH)
+    assert (outcomes_of(plan), progress.stopped) == ({"done": 1}, "")
+    await bulk.plan_undo(world.ads, plan, world.folder / "undo.plan")
+    await world.apply(world.folder / "undo.plan")
+    assert (world.ad_sets[0]["name"], world.ad_sets[0]["zeal"]) == (before["name"], {"theirs": 2})
+
+
 async def test_a_plan_that_has_begun_without_drafts_stays_without(world: World) -> None:
     plan = await world.plan(world.names(1))
     await world.apply(plan)

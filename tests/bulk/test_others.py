@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from spotify_ads_async import bulk
+from spotify_ads_async.events import Event, RequestSent
 
 from .conftest import QUICK, MakeWorld, World, outcomes_of, rows_of
 
@@ -154,6 +155,37 @@ async def test_what_others_add_before_a_lost_request_is_settled_stays_at_undo(wo
     assert outcomes_of(plan) == {"done": 1}
     assert (await taken_back(world, plan)).outcome is bulk.RowOutcome.DONE
     assert world.ad_sets[0]["targets"] == {**before, **theirs}
+
+
+@pytest.mark.parametrize("number", [0, 1])
+async def test_a_second_request_goes_on_top_of_what_was_found_after_a_lost_first_one(
+    worlds: MakeWorld, number: int
+) -> None:
+    """The request of that number takes no effect, and a colleague works on the ad set until it is made again."""
+    async with worlds(patch="replace") as world:
+        before = world.ad_sets[0]
+        rows = [[before["id"], '["FEMALE"]', "OFF"]]
+        header = ["ad_set_id", "targets.genders", "delivery"]
+        plan = await world.plan(world.write("changes.csv", header, rows))
+        world.server.add_fault("reset", operation="updateAdSet", times=1, skip=number)
+        sent: list[Event] = []
+
+        def meddle(event: Event) -> None:
+            if isinstance(event, RequestSent) and event.operation == "updateAdSet":
+                sent.append(event)
+                if len(sent) == number + 1:
+                    present = world.ad_sets[0]
+                    targets = {**present["targets"], "weather": ["RAIN"]}
+                    edit(world, 0, targets=targets)
+
+        world.ads.subscribe(meddle)
+        await world.apply(plan)
+        assert (outcomes_of(plan), len(sent)) == ({"done": 1}, 3)
+        now = world.ad_sets[0]
+        assert (now["targets"]["genders"], now["targets"]["weather"], now["delivery"]) == (["FEMALE"], ["RAIN"], "OFF")
+        assert (await taken_back(world, plan)).outcome is bulk.RowOutcome.DONE
+        now = world.ad_sets[0]
+        assert (now["targets"], now["delivery"]) == ({**before["targets"], "weather": ["RAIN"]}, before["delivery"])
 
 
 async def test_what_others_change_beside_a_lost_request_is_no_surprise_and_stays_at_undo(world: World) -> None:

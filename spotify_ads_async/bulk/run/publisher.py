@@ -177,19 +177,19 @@ class Publisher:
             await self._staged.conclude(campaign, CampaignState.OPEN, _all(rows, f"not published: {problem}"), tell)
             return True
         conflicts, along = conflicts_since(self._entity, present), changed_around(around)
-        if self._options.force:
-            over = [overwritten(self._entity, work, now) for work, now in present if work.number in conflicts]
-
-            def rebuild(plan: PlanFile) -> None:
-                for work in over:
-                    plan.rebuild(work)
-
-            await self._journal.write(rebuild)
-            self._over[campaign.id] = along
-        elif conflicts or along:
+        if (conflicts or along) and not self._options.force:
             held = _held_back(rows, conflicts, along)
             await self._staged.conclude(campaign, CampaignState.VALID, held, tell, campaign.version)
             return True
+        # Publishing is compared with what was there before it: anything else that changed since is somebody else's.
+        over = [overwritten(self._entity, work, now) for work, now in present if now != work.state]
+
+        def rebuild(plan: PlanFile) -> None:
+            for work in over:
+                plan.rebuild(work)
+
+        await self._journal.write(rebuild)
+        self._over[campaign.id] = along
         return False
 
     async def _compared(self, campaign: DraftCampaign, rows: Sequence[StagedRow]) -> dict[int, StepOutcome]:
