@@ -11,6 +11,7 @@ import re
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn
 
 import anyio
@@ -132,10 +133,19 @@ def on_loop_problem(loop: asyncio.AbstractEventLoop, context: dict[str, object])
         say(f"{problem.strerror}: connections wait until others end; raise the limit of open files (ulimit -n)")
 
 
+class _LeftAlone(ThreadPoolExecutor):
+    """Threads that the loop's end waits for no longer than the program's: some ask the system for a host's address."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 (as above)
+        del wait
+        super().shutdown(wait=False, cancel_futures=cancel_futures)
+
+
 async def _until_told_to_end(command: Callable[[], Awaitable[int | None]]) -> int:
     """Run a command, which SIGTERM and SIGHUP cancel: the exit code. A second signal ends the process at once."""
     working, cancelled = asyncio.current_task(), False
     asyncio.get_running_loop().set_exception_handler(on_loop_problem)
+    asyncio.get_running_loop().set_default_executor(_LeftAlone())
 
     def end() -> None:
         nonlocal cancelled

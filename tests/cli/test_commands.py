@@ -397,6 +397,25 @@ def test_a_command_whose_output_nobody_reads_is_ended_all_the_same(spotify_ads: 
             os.close(reader)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_command_whose_name_servers_are_silent_is_ended_all_the_same(spotify_ads: CommandLine) -> None:
+    program = (
+        "import aiohttp, socket, sys, threading; aiohttp.connector.DefaultResolver = aiohttp.ThreadedResolver; "
+        "socket.getaddrinfo = lambda *_, **__: print('asked', flush=True) or threading.Event().wait(); "
+        "sys.argv = ['spotify-ads', 'accounts']; from spotify_ads_cli import main; main()"
+    )
+    environment = spotify_ads.environment | {"SPOTIFY_ADS_BASE_URL": "https://silent.example/ads/v3"}
+    listing = [sys.executable, "-c", program]
+    with subprocess.Popen(listing, env=environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == b"asked\n"
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=120) == 128 + signal.SIGTERM
+        finally:
+            process.kill()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="reads that can be looked at")
 def test_a_server_for_agents_is_ended_while_its_agent_says_nothing(spotify_ads: CommandLine) -> None:
     about = {"protocolVersion": "2025-03-26", "capabilities": {}, "clientInfo": {"name": "agent", "version": "1"}}

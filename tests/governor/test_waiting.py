@@ -262,6 +262,23 @@ async def test_a_lost_request_keeps_its_token_while_it_may_be_on_its_way(loop: V
 
 
 @virtual
+async def test_a_token_is_back_a_little_later_than_its_window_and_none_waits_for_a_lost_one(
+    loop: VirtualTimeLoop,
+) -> None:
+    governor = Governor(
+        [Limit("ip", requests=2, window=10.0)], clock=loop.time, clock_resolution=0.5, counted_within=5.0
+    )
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(1.0), governor.admit({"ip"}):
+            await asyncio.sleep(60.0)
+    await send(governor)
+    for back_at in (11.502, 16.502):  # with a millisecond, a ten-thousandth, and what the clock is coarse by
+        assert governor.snapshot().windows[0].next_return == pytest.approx(back_at - loop.time(), abs=1e-6)
+        await send(governor)
+        assert loop.time() == pytest.approx(back_at, abs=1e-3)
+
+
+@virtual
 async def test_a_server_that_works_off_its_backlog_late_counts_no_more_than_the_window(loop: VirtualTimeLoop) -> None:
     governor = Governor([Limit("ip", requests=50, window=10.0)], pace="burst", clock=loop.time)
     counted: list[float] = []
@@ -463,6 +480,20 @@ async def test_a_pause_is_lifted_by_hand(loop: VirtualTimeLoop) -> None:
     await waiting
     assert loop.time() == pytest.approx(1.0, abs=0.1)
     assert all(window.paused_for == 0.0 and window.pause_cause is None for window in governor.snapshot().windows)
+
+
+@virtual
+async def test_a_pause_that_was_lifted_shortens_no_rhythm(loop: VirtualTimeLoop) -> None:
+    governor = Governor([Limit("ip", requests=100, window=30.0)], clock=loop.time, pace="smooth")
+    async with governor.admit({"ip"}) as admission:
+        admission.answered(status=429, headers={"Retry-After": "20"})
+    assert await governor.lift() == 1
+    waiting = [asyncio.create_task(send(governor)) for _ in range(50)]
+    await asyncio.sleep(0)
+    with pytest.raises(QuotaTimeout) as refused:
+        await send(governor, max_wait=0.0)
+    await asyncio.gather(*waiting)
+    assert refused.value.predicted_wait == pytest.approx(loop.time(), abs=1.0)
 
 
 @pytest.mark.parametrize("length", [1.0, 2.0, 10.0])

@@ -128,7 +128,7 @@ def _advice(problem: Exception) -> str:
         text = problem.strerror or text
         return f"{text}: name another file with store='sqlite:///path', on a disk of this machine that you may write to"
     if isinstance(problem, msgspec.MsgspecError) or "malformed" in text or "not a database" in text:
-        return f"it is damaged ({text}): delete it, and the quota that was spent is waited out"
+        return f"it is damaged ({text}): delete it, and send nothing for a minute: what was spent went with it"
     return f"{text}: look at its rights, the room on the disk, and the limit of open files"
 
 
