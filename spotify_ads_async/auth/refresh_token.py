@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import functools
 import logging
-import os
 import time
 from collections.abc import Callable, Collection, Coroutine
 from contextvars import Context
@@ -23,6 +22,7 @@ from spotify_ads_async.auth.credentials import NotCopied, secret_of
 from spotify_ads_async.auth.token_endpoint import ACCOUNTS_URL, FINAL_CODES, TokenAnswer, token_request
 from spotify_ads_async.auth.token_stores import KeptTokens, SharedTokenStore, Tokens, TokenStore
 from spotify_ads_async.errors import AuthenticationError, ConfigurationError, ConnectionFailed, SpotifyAdsError
+from spotify_ads_async.forks import LEFT_TO_THE_PARENT, when_forked
 from spotify_ads_async.loops import LoopAway, on_loop
 from spotify_ads_async.network.addresses import require_secure
 from spotify_ads_async.types import Secret
@@ -48,6 +48,9 @@ class _Access(msgspec.Struct, frozen=True):
     since: float
     stale_at: float
     stale_at_posix: float
+
+    def fresh(self, now: float) -> bool:
+        return now < self.stale_at and time.time() < self.stale_at_posix
 
 
 class RefreshToken(NotCopied):
@@ -96,10 +99,9 @@ class RefreshToken(NotCopied):
         self._next_refresh_at = 0.0
         self._replaced: Secret | None = None
         self._refreshing: dict[asyncio.AbstractEventLoop, asyncio.Task[Secret]] = {}
-        self._waiting = 0
-        self._asking = False
         self._refusal: AuthenticationError | None = None
-        self._made_in = os.getpid()
+        self._waiting, self._asking, self._forked = 0, False, False
+        when_forked(self._begin_anew)
 
     @property
     def client_id(self) -> str | None:
@@ -121,7 +123,7 @@ class RefreshToken(NotCopied):
             something else.
         """
         access = self._access
-        if access is not None and self._fresh(access):
+        if access is not None and access.fresh(self._clock()):
             return access.token
         if self._refusal is not None and not self._kept.elsewhere:
             raise _again(self._refusal)
@@ -141,7 +143,7 @@ class RefreshToken(NotCopied):
         finally:
             self._waiting -= 1
         failure = None if refreshing.cancelled() else refreshing.exception()
-        if refreshing.cancelled() or isinstance(failure, RuntimeError):
+        if refreshing.cancelled() or (refreshing.cancelling() and isinstance(failure, RuntimeError)):
             raise ConnectionFailed("the token refresh was cut off: the event loop is closing, or stood still")
         if isinstance(failure, SpotifyAdsError):
             raise _again(failure)
@@ -193,9 +195,6 @@ class RefreshToken(NotCopied):
         if not refreshing.cancelled():
             refreshing.exception()  # whoever waits is told; where nobody does any more, nobody misses it
 
-    def _fresh(self, access: _Access) -> bool:
-        return self._clock() < access.stale_at and time.time() < access.stale_at_posix
-
     def _require_patience(self) -> None:
         wait = self._next_refresh_at - self._clock() if self._refused_in_vain else 0.0
         if wait > 0.0:
@@ -208,7 +207,7 @@ class RefreshToken(NotCopied):
 
     async def _refresh(self, http: aiohttp.ClientSession) -> Secret:
         async with self._kept.turn(lambda: _abandon(self._refreshing, lambda one: not one.is_running())):
-            if self._access is not None and self._fresh(self._access):
+            if self._access is not None and self._access.fresh(self._clock()):
                 return self._access.token  # another loop was faster
             kept = await self._kept.read()
             if kept is not None and (shared := self._shared(kept)) is not None:
@@ -237,7 +236,7 @@ class RefreshToken(NotCopied):
                 await self._kept.note(begun, rotates=False)
             if FINAL_CODES & {entry.code for entry in refusal.error_codes}:
                 self._refusal = refusal
-            if self._made_in != os.getpid() and not self._kept.elsewhere:
+            if self._forked and not self._kept.elsewhere:
                 refusal.add_note(
                     "this process was forked with a refresh token that no store keeps: where Spotify replaces it,"
                     " the first of the processes that refreshes voids the others' copies. Keep the sign-in in a"
@@ -296,6 +295,11 @@ class RefreshToken(NotCopied):
     def _newest(self, kept: Tokens | None) -> Secret:
         """The refresh token to use: the store's, unless it is the one that was replaced here and could not be kept."""
         return self._refresh_token if kept is None or kept.refresh_token == self._replaced else kept.refresh_token
+
+    def _begin_anew(self) -> None:
+        """This process is a fork: what is under way, and whoever waits for it, is the parent's."""
+        LEFT_TO_THE_PARENT.append(self._refreshing)
+        self._refreshing, self._waiting, self._asking, self._forked = {}, 0, False, True
 
     def __repr__(self) -> str:
         return f"RefreshToken(client_id={self._client_id!r}, client_secret='***', refresh_token='***')"

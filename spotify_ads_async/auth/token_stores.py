@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
-import os
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -16,6 +15,7 @@ import anyio
 import msgspec
 
 from spotify_ads_async.errors import ConfigurationError, SpotifyAdsError
+from spotify_ads_async.forks import when_forked
 from spotify_ads_async.types import Secret
 
 __all__ = ["KeptTokens", "SharedTokenStore", "TokenStore", "Tokens"]
@@ -81,7 +81,11 @@ class KeptTokens:
         """Whether another run can read them."""
         self._store = store if isinstance(store, SharedTokenStore) else _RefreshTokenAlone(store)
         self._lock = threading.Lock()
-        self._process = os.getpid()
+        when_forked(self.begin_anew)
+
+    def begin_anew(self) -> None:
+        """This process is a fork: whoever held the lock in the parent will never give it back here."""
+        self._lock = threading.Lock()
 
     @contextlib.asynccontextmanager
     async def turn(self, late: Callable[[], object]) -> AsyncGenerator[None]:
@@ -89,9 +93,6 @@ class KeptTokens:
 
         Whoever waits for another loop calls ``late`` again and again once that takes long.
         """
-        if self._process != os.getpid():
-            # A fork: whoever held the lock in the parent will never give it back here.
-            self._process, self._lock = os.getpid(), threading.Lock()
         lock, patient_until = self._lock, time.monotonic() + _PATIENCE_SECONDS
         while not lock.acquire(blocking=False):
             if time.monotonic() > patient_until:

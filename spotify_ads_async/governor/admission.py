@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from datetime import UTC, datetime
 from threading import get_ident
 from types import MappingProxyType, TracebackType
@@ -11,7 +11,7 @@ from typing import Self
 from spotify_ads_async.governor.adaptive import AdaptiveLimits
 from spotify_ads_async.governor.wait_queue import Flow, Priority
 from spotify_ads_async.governor.window import may_take, take
-from spotify_ads_async.network.connections import before_leaving
+from spotify_ads_async.network.connections import leave_to_send
 from spotify_ads_async.network.ratelimit_headers import retry_after
 
 __all__ = ["Admission"]
@@ -60,18 +60,22 @@ class Admission:
         self._grant = await scheduler.admit(self._flow, self._priority, self._max_wait)
         self._open = True
         self._departure = scheduler.departures = scheduler.departures + 1
-        if self._grant is not None:
-            before_leaving.set(self._renew)
+        leave_to_send.set(self)
+
+    def renewal(self) -> Awaitable[None] | None:
+        """Leave to wait for again, where others may have the tokens of a request that is about to leave.
+
+        While it waited for its connection, the process was stopped, the machine slept, or the loop stood still and
+        another one took the governor over.
+        """
+        if not self._open or self._departure <= self._adaptive.scheduler.forked_at_departure:
+            return self._renew() if self._open else None
+        grant, grants = self._grant, self._flow.grants
+        return None if grant is None or grants is None or grants.may_leave(grant) else self._renew()
 
     async def _renew(self) -> None:
-        """Wait for leave again where the store has given the tokens to others.
-
-        While the request waited for its connection, the process was stopped or the machine slept.
-        """
-        grants = self._flow.grants
-        if self._open and self._grant is not None and grants is not None and not grants.may_leave(self._grant):
-            self.not_sent()
-            await self.enter()
+        self.not_sent()
+        await self.enter()
 
     async def __aenter__(self) -> Self:
         if not self.enter_nowait():

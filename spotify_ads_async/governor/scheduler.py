@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
 import threading
-import weakref
 from collections.abc import Callable, Sequence
 
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.events import Listeners
+from spotify_ads_async.forks import when_forked
 from spotify_ads_async.governor.events import Admitted, Waiting, WaitRefused
 from spotify_ads_async.governor.forecast import pause_too_long, predicted_wait, wait_too_long
 from spotify_ads_async.governor.grants import Grant
@@ -50,7 +49,7 @@ class Scheduler:
         self.thread = 0
         self._taking_over = threading.Lock()
         self._wakes_at, self._timer = math.inf, None
-        _alive.add(self)
+        when_forked(self.begin_anew)
 
     async def admit(self, flow: Flow, priority: Priority, max_wait: float | None) -> Grant | None:
         """Return when the request may leave, with its tokens taken, and with a store's grant where one keeps them.
@@ -245,15 +244,3 @@ class Scheduler:
         if not request.future.done():
             self.queue.leave(request)
             request.future.set_exception(error)
-
-
-_alive: weakref.WeakSet[Scheduler] = weakref.WeakSet()
-
-
-def _begin_anew() -> None:
-    for one in list(_alive):
-        one.begin_anew()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)

@@ -21,7 +21,7 @@ import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import aiohttp
 import anyio
@@ -36,12 +36,13 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from spotify_ads_async.errors import ConfigurationError, ConnectionFailed
+from spotify_ads_async.forks import LEFT_TO_THE_PARENT, when_forked
 from spotify_ads_async.loops import LoopAway, on_loop
 from spotify_ads_async.network.options import Proxy, TransportOptions
 from spotify_ads_async.network.problems import explained_connection_error
 from spotify_ads_async.network.time_limits import TimeLimits
 
-__all__ = ["Connections", "TimeLimit", "before_leaving", "open_http", "proxy_on_the_way"]
+__all__ = ["Connections", "Leave", "TimeLimit", "leave_to_send", "open_http", "proxy_on_the_way"]
 
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 _SLEEP_SECONDS = 1.0
@@ -49,8 +50,18 @@ _JUST_USED_SECONDS = 0.005
 """Idle for less, a connection is not asked whether it ended: an end as young as that is most often still on its way."""
 _MOST_LOOKUPS = 10
 """A resolver of somebody's own may fail as a forgotten address does, and would be asked without end."""
-before_leaving: ContextVar[Callable[[], Awaitable[None]] | None] = ContextVar("before_leaving", default=None)
-"""Awaited once the connection of the running task's request is there: the request leaves after it."""
+
+
+class Leave(Protocol):
+    """Leave for one request to be sent."""
+
+    def renewal(self) -> Awaitable[None] | None:
+        """Another one to wait for, where others may have its place in the quota by now."""
+        ...
+
+
+leave_to_send: ContextVar[Leave | None] = ContextVar("leave_to_send", default=None)
+"""That of the running task's request: looked at once its connection is there, and before its first byte leaves."""
 
 
 def open_http(
@@ -136,22 +147,9 @@ class _Connector(aiohttp.TCPConnector):
         with contextlib.suppress(StopIteration, RuntimeError):
             self._resolver.close().__await__().__next__()
 
-    async def connect(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: list[Trace],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 (aiohttp's own)
-    ) -> aiohttp.connector.Connection:
-        connection = await super().connect(req, traces, timeout)
-        if (leave := before_leaving.get()) is not None:
-            try:
-                await leave()
-            except BaseException:
-                connection.close()
-                raise
-        return connection
-
     async def _get(self, key: ConnectionKey, traces: list[Trace]) -> aiohttp.connector.Connection | None:
+        if (leave := leave_to_send.get()) is not None and (again := leave.renewal()) is not None:
+            await again
         # Aiohttp's clock of idleness stands still while the machine sleeps. A set clock costs new connections.
         now = time.monotonic()
         before, self._clocks_apart = self._clocks_apart, time.time() - now
@@ -175,10 +173,17 @@ class _Connector(aiohttp.TCPConnector):
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 (aiohttp's own)
     ) -> ResponseHandler:
         try:
-            return await super()._create_connection(req, traces, timeout)
+            protocol = await super()._create_connection(req, traces, timeout)
         except (OSError, aiohttp.ClientError):
             self.clear_dns_cache()  # the server may have moved: whoever tries again asks for its address again
             raise
+        if (leave := leave_to_send.get()) is not None and (again := leave.renewal()) is not None:
+            try:
+                await again
+            except BaseException:
+                protocol.close()
+                raise
+        return protocol
 
     async def _resolve_host(self, host: str, port: int, traces: Sequence[Trace] | None = None) -> list[ResolveResult]:
         for _ in range(_MOST_LOOKUPS):
@@ -284,7 +289,7 @@ class Connections:
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self.slots = anyio.Semaphore(options.connections, fast_acquire=True)
         """One for each request that may be under way at once."""
-        _EVERY.add(self)
+        when_forked(self.begin_anew)
 
     def pool(self) -> Pool:
         """What the running loop has.
@@ -359,13 +364,13 @@ class Connections:
         for one in list(self._sockets) if pool.loop.is_closed() else ():  # else the loop closes them when it goes on
             one.close()
 
-    def forget_parent(self) -> None:
+    def begin_anew(self) -> None:
         """In a child, right after a fork: let go of the parent's connections without a word to anybody."""
         self._opening = threading.Lock()  # another thread of the parent may have held it
         if self._pool is None:
             return
         # Ending them would tell the other side, and the parent's loop, which has them in its poll.
-        _LEFT_TO_THE_PARENT.append(self._pool)
+        LEFT_TO_THE_PARENT.append(self._pool)
         nothing = os.open(os.devnull, os.O_RDWR)
         for one in list(self._sockets):
             if one.fileno() >= 0:
@@ -373,19 +378,6 @@ class Connections:
         os.close(nothing)
         self._sockets = weakref.WeakSet()
         self._pool = None
-
-
-_EVERY = weakref.WeakSet[Connections]()
-_LEFT_TO_THE_PARENT: list[object] = []
-
-
-def _after_fork() -> None:
-    for connections in list(_EVERY):
-        connections.forget_parent()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 async def _until_closed(http: aiohttp.ClientSession) -> AsyncGenerator[None]:

@@ -72,7 +72,9 @@ def text(times: Sequence[datetime], every: Sequence[Series], width: int) -> str:
             lines.append(
                 f"{label if row == _ROWS else '':>{len(label)}} ┤{''.join(_BLOCKS[step] for step in steps)}".rstrip()
             )
-        lines.append(f"{'0':>{len(label)}} └{'─' * len(columns)}")
+        # A gap in the figures is a gap in the axis, for a zero has no height either.
+        axis = "".join(" " if value is None else "─" for value in columns)
+        lines.append(f"{'0':>{len(label)}} └{axis}".rstrip())
         if times:
             first, last = when(times[0]), when(times[-1])
             room = max(1, len(columns) - len(first) - len(last))

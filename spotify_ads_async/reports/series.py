@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from spotify_ads_async.models import ReportFieldType
-from spotify_ads_async.reports import AtLeast, Hidden, ReportRow, Value, total_of
+from spotify_ads_async.reports import HIDDEN, AtLeast, Hidden, ReportRow, Value, total_of
 from spotify_ads_async.reports.chart import Series
 from spotify_ads_async.reports.rows import adds_up
 
@@ -15,6 +15,8 @@ __all__ = ["over_time", "title"]
 
 _PART, _WHOLE = ReportFieldType.COMPLETES, ReportFieldType.IMPRESSIONS
 """What completion is made of."""
+
+_COMPLETION = ReportFieldType("completion, %")
 
 
 def title(metric: str) -> str:
@@ -56,12 +58,11 @@ def _series(
         if row.start_time is not None:
             by_time.setdefault(row.start_time, []).append(row)
     values = {metric: [_together(by_time.get(time, ()), metric) for time in times] for metric in metrics}
-    completion = values.keys() >= {_PART, _WHOLE}
+    if values.keys() >= {_PART, _WHOLE}:
+        del values[_PART]
+        values[_COMPLETION] = [_completion(by_time.get(time, ())) for time in times]
     for metric, every in values.items():
-        if not (completion and metric == _PART):
-            yield Series(_heading(metric, rows, every), [_height(value) for value in every])
-    if completion:
-        yield Series("completion, %", [_completion(by_time.get(time, ())) for time in times])
+        yield Series(_heading(metric, rows, every), [_height(value) for value in every])
 
 
 def _together(rows: Sequence[ReportRow], metric: ReportFieldType) -> Value | None:
@@ -90,10 +91,10 @@ def _height(value: Value | None) -> float | None:
             return float(value)
 
 
-def _completion(rows: Sequence[ReportRow]) -> float | None:
-    """Per cent, of the rows that tell both or hide one; nothing where one is hidden."""
+def _completion(rows: Sequence[ReportRow]) -> Value | None:
+    """Per cent, of the rows that tell both or hide one; hidden where one of them does."""
     both = [row for row in rows if row.get(_PART) is not None and row.get(_WHOLE) is not None]
     part, whole = total_of(both, _PART), total_of(both, _WHOLE)
-    if not isinstance(part, int | Decimal) or not isinstance(whole, int | Decimal) or not whole:
-        return None
-    return float(100 * part / whole)
+    if isinstance(part, Hidden | AtLeast) or isinstance(whole, Hidden | AtLeast):
+        return HIDDEN
+    return Decimal(100 * part) / whole if part is not None and whole else None

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import traceback
 import warnings
 from collections.abc import AsyncGenerator, Callable
@@ -177,6 +178,29 @@ async def test_a_forked_copy_of_a_token_that_was_replaced_says_how_to_share_it()
             os.close(end)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+async def test_a_child_that_was_forked_amid_a_refresh_waits_for_nobody_to_close(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("spotify_ads_async.loops._TO_BEGIN_SECONDS", 3600.0)
+    children: list[int] = []
+
+    def fork() -> None:
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # of forks beside threads
+            children.append(os.fork())
+        if children == [0]:
+            signal.alarm(60)
+            try:
+                asyncio.run(ads.aclose())
+                os._exit(0)
+            finally:
+                os._exit(1)
+
+    async with Accounts(before_answer=fork) as accounts, client(accounts.api.base_url, accounts.credentials()) as ads:
+        await calls.READ.by(ads)
+    assert [(await asyncio.to_thread(os.waitpid, child, 0))[1] for child in children] == [0]
+
+
 async def test_what_a_store_holds_goes_before_what_the_program_was_given() -> None:
     async with Accounts(valid="refresh-9") as accounts:
         async with client(accounts.api.base_url, accounts.credentials("refresh-0", store=Memory("refresh-9"))) as ads:
@@ -221,6 +245,23 @@ class Unreadable(Memory):
 async def test_a_store_that_cannot_be_read_is_an_error_of_the_tree() -> None:
     async with Accounts() as accounts, client(accounts.api.base_url, accounts.credentials(store=Unreadable())) as ads:
         with pytest.raises(ConfigurationError, match=r"store cannot be read \(RuntimeError\)"):
+            await calls.READ.by(ads)
+
+
+class Unlocked(Memory):
+    async def read(self) -> Tokens | None:
+        raise AssertionError
+
+    async def write(self, tokens: Tokens) -> None:
+        raise AssertionError(tokens)
+
+    def turn(self) -> contextlib.AbstractAsyncContextManager[None]:
+        raise RuntimeError("no lock server")
+
+
+async def test_a_fault_of_a_store_is_not_told_as_the_end_of_the_loop() -> None:
+    async with Accounts() as accounts, client(accounts.api.base_url, accounts.credentials(store=Unlocked())) as ads:
+        with pytest.raises(RuntimeError, match="no lock server"):
             await calls.READ.by(ads)
 
 
@@ -407,6 +448,7 @@ def test_a_refresh_on_a_loop_that_was_closed_or_stands_still_gives_its_turn_back
             return (await credentials.token(cast("aiohttp.ClientSession", None))).reveal()
 
     loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda _, __: None)  # asyncio's word on a task that its loop left behind
     asking = ask()
     begun = loop.create_task(asking)
     while len(waits) > 1:

@@ -105,6 +105,26 @@ async def test_a_cancelled_task_waits_for_a_thread_that_works_on_its_plan(
     assert not await anyio.Path(tmp_path, "a.plan").exists()
 
 
+async def test_a_cancelled_task_leaves_no_plan_of_a_workbook(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    done, undo = world.folder / "done.plan", world.folder / "undo.plan"
+    header = bulk.WorkbookHeader(ad_account_id="a", base_url=world.ads.base_url, source="", created_at="")
+    write_plan(done, header, [])
+    begun, free = threading.Event(), threading.Event()
+    monkeypatch.setattr(bulk.WorkbookPlan, "add_items", lambda *_: begun.set() or free.wait())
+    task = asyncio.create_task(bulk.plan_undo(world.ads, done, undo))
+    try:
+        await asyncio.to_thread(begun.wait)
+        task.cancel()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not task.done()
+    finally:
+        free.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not undo.exists()
+
+
 async def test_a_cancelled_task_leaves_neither_a_plan_nor_a_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

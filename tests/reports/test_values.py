@@ -28,6 +28,7 @@ from typer.testing import CliRunner, Result
 from spotify_ads_async import InvalidAnswer, InvalidRequest, WalkIncomplete
 from spotify_ads_async.models import ReportEntityType, ReportField, ReportFieldType, ReportGranularity
 from spotify_ads_async.reports import HIDDEN, AggregateReportCall, AtLeast, ReportRow, total_of
+from spotify_ads_async.reports.chart import text
 from spotify_ads_async.reports.series import over_time
 from spotify_ads_cli.app import app
 
@@ -259,20 +260,29 @@ def test_a_chart_keeps_to_the_days_of_the_account(begins: int) -> None:
 
 
 def test_completion_is_of_the_rows_that_tell_both_of_its_parts() -> None:
-    stats = [{"IMPRESSIONS": 100, "COMPLETES": 90}, {"IMPRESSIONS": 900}, {"COMPLETES": 7}]
+    """A day of which one is hidden has none, which is said: an empty column could as well be zero."""
+    stats = [
+        (0, {"IMPRESSIONS": 100, "COMPLETES": 90}),
+        (0, {"IMPRESSIONS": 900}),
+        (0, {"COMPLETES": 7}),
+        (1, {"IMPRESSIONS": 50, "COMPLETES": 0}),
+        (2, {"IMPRESSIONS": 800, "COMPLETES": 80}),
+        (2, {"IMPRESSIONS": 50, "COMPLETES": -5}),
+    ]
     rows = [
         ReportRow(
-            start_time=START,
+            start_time=DAYS[0] + timedelta(days=day),
             stats=[
                 ReportField(field_type=ReportFieldType(metric), field_value=Decimal(value))
                 for metric, value in one.items()
             ],
         )
-        for one in stats
+        for day, one in stats
     ]
     metrics = [ReportFieldType.IMPRESSIONS, ReportFieldType.COMPLETES]
-    _, every = over_time(rows, metrics, None, timedelta(days=1))
-    assert [(one.name, one.values) for one in every] == [("impressions", [1000.0]), ("completion, %", [90.0])]
+    times, every = over_time(rows, metrics, None, timedelta(days=1))
+    assert every == [("impressions", [1000.0, 50.0, 850.0]), ("completion, %: 1 hidden", [90.0, 0.0, None])]
+    assert "0 └──\n" in text(times, every, 80)
 
 
 def test_a_chart_of_what_does_not_add_up_is_refused_before_anything_is_asked(served: Served) -> None:

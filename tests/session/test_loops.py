@@ -250,6 +250,37 @@ def test_what_a_loop_that_stands_still_has_under_way_is_made_again_when_it_goes_
     assert "Unclosed" not in caplog.text
 
 
+@pytest.mark.parametrize("connections", [1, 2], ids=["waits for a connection of others", "connects"])
+def test_a_request_that_has_not_left_when_its_loop_stands_still_asks_for_leave_again(
+    server: RawServer, connections: int
+) -> None:
+    stood_for = 0.0
+    governor = Governor([Limit("ip", requests=2, window=1000.0)], clock=lambda: time.monotonic() + stood_for)
+    one, other = (
+        client(server.base_url, governor=governor, max_wait=0.0, transport=TransportOptions(connections=connections))
+        for _ in range(2)
+    )
+
+    async def begin() -> list[asyncio.Task[object]]:
+        tasks = [asyncio.create_task(calls.READ.by(one)) for _ in range(2)]
+        await asyncio.sleep(0)
+        return tasks
+
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        tasks = first.run(begin())
+        with pytest.raises(QuotaTimeout):
+            second.run(calls.READ.by(other))
+        stood_for = 2000.0
+        for _ in range(2):
+            second.run(calls.READ.by(other))
+        for task in tasks:
+            with pytest.raises(QuotaTimeout):
+                first.run(asyncio.wait_for(task, 60.0))
+        assert len(server.received) == 2
+        second.run(other.aclose())
+        first.run(one.aclose())
+
+
 @pytest.mark.parametrize("store", ["memory", "sqlite"])
 def test_a_loop_that_goes_on_leaves_the_governor_to_the_one_that_took_over(store: str, tmp_path: Path) -> None:
     address = "memory" if store == "memory" else f"sqlite:///{tmp_path}/quota.db"

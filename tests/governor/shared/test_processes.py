@@ -24,7 +24,7 @@ from spotify_ads_async import QuotaTimeout, StoreUnavailable
 from spotify_ads_async.events import RequestSent
 from spotify_ads_async.governor import Admitted, Governor, Limit
 from spotify_ads_async.governor.shared import lift_pauses, open_store
-from spotify_ads_async.network.connections import before_leaving
+from spotify_ads_async.network.connections import leave_to_send
 
 WINDOW = 2.0
 LIMITS = [Limit("client_id", requests=90, window=3 * WINDOW), Limit("ip", requests=30, window=WINDOW)]
@@ -144,11 +144,13 @@ async def test_a_void_grant_stays_void_where_the_store_hears_of_it_before_the_co
     with_gaps.subscribe(lambda event: admitted.append(event) if isinstance(event, Admitted) else None)
     scope = with_gaps.scope(origin="https://api.example")
     async with with_gaps, scope.admit(NAMES):
-        ask_again = before_leaving.get()
+        leave = leave_to_send.get()
         stopped_for = 60.0
         async with scope.admit(NAMES):
-            assert ask_again is not None
-            await ask_again()
+            assert leave is not None
+            again = leave.renewal()
+            assert again is not None
+            await again
     assert len(admitted) == 3
 
 
