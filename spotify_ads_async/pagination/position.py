@@ -31,6 +31,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         total: how many rows the list had.
         token: the continuation token of the page that the place is on.
         skip: rows of that page (of a whole list: of the list) before the place.
+        skipped: of a report, a digest of which rows those are.
     """
 
     operation: str
@@ -43,6 +44,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     total: int | None = None
     token: str | None = None
     skip: int = 0
+    skipped: str = ""
 
     def __str__(self) -> str:
         return msgspec.json.encode(self).decode()

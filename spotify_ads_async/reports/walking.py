@@ -41,8 +41,8 @@ class DistinctPager(Generic[RowT]):
     def __init__(self, pager: Pager[RowT], operation: str, query: Query, start: Position | None = None) -> None:
         self._pager = pager
         self._operation = operation
-        self._before = start.after if start else ()
-        self._rows: list[RowT] = []
+        self._skipped = start.skipped if start else ""
+        self._rows: list[RowT] | None = None
         self._asked = Asked(operation, query)
         self._repeats = Repeats(operation, query)
         self._places: list[int] = []
@@ -60,13 +60,13 @@ class DistinctPager(Generic[RowT]):
         rows = accepted.rows or []
         # A walk that goes on from a position passes over the rows before it, and they may repeat, too.
         passed = page.items[: len(page.items) - len(rows)]
-        if self._before and self._before != (names_of(passed),):
+        if self._rows is None and self._skipped not in {"", names_of(passed)}:
             raise WalkIncomplete(
                 "the report has other rows before the place where the walk stood than it had, so that nobody knows"
                 " which of the others came: ask for it from the beginning",
                 operation=self._operation,
             )
-        self._before, self._rows = (), page.items
+        self._rows = page.items
         self._repeats.without(passed)
         self._places = [place for place, row in enumerate(rows) if self._repeats.is_new(row)]
         return PageOutcome([rows[place] for place in self._places], restart=accepted.restart)
@@ -82,7 +82,8 @@ class DistinctPager(Generic[RowT]):
     def position(self, taken: int | None) -> Position:
         """The place after the first ``taken`` of the rows let out last."""
         place = self._pager.position(None if taken is None or taken >= len(self._places) else self._places[taken])
-        return msgspec.structs.replace(place, after=(names_of(self._rows[: place.skip]),)) if place.skip else place
+        skipped = self._skipped if self._rows is None else names_of(self._rows[: place.skip])
+        return msgspec.structs.replace(place, skipped=skipped)
 
 
 class _Part(Generic[RowT]):

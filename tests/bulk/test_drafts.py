@@ -20,7 +20,7 @@ from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS
 from spotify_ads_async.emulator.domain.handlers.drafts import touch
 from spotify_ads_async.events import Event, RequestSent
 
-from .conftest import QUICK, Json, World, outcomes_of, rows_of
+from .conftest import QUICK, Json, MakeWorld, World, outcomes_of, rows_of
 from .test_kills import start
 
 DRAFT = msgspec.structs.replace(QUICK, draft=True)
@@ -367,22 +367,64 @@ async def test_what_cannot_be_read_back_is_unknown_until_the_next_run(world: Wor
 
 
 @pytest.mark.parametrize(
-    ("plural", "theirs"), [("ad sets", {"category": "ADV_9_9"}), ("campaigns", {"name": "Theirs"})]
+    ("plural", "theirs", "send"),
+    [
+        ("ad sets", {"category": "ADV_9_9", "frequency_caps": None}, "whole"),
+        ("ad sets", {"targets": {"geo_targets": {"country_code": "US"}, "placements": ["MUSIC"]}}, "changes"),
+        ("campaigns", {"name": "Theirs"}, "whole"),
+    ],
 )
-async def test_a_draft_of_an_earlier_run_puts_nothing_back(world: World, plural: str, theirs: dict[str, Json]) -> None:
+async def test_a_draft_of_an_earlier_run_puts_nothing_back(
+    worlds: MakeWorld, plural: str, theirs: dict[str, Json], send: str
+) -> None:
     """It holds what was live when it was made, and the row goes on top of what is live now."""
-    kind, table = bulk.ENTITIES[plural], getattr(world.account, plural.replace(" ", "_"))
-    (one, *_) = table
-    field, value = ("name", "Ours") if plural == "ad sets" else ("purchase_order", "Ours")
-    plan = await world.plan(world.write("changes.csv", [kind.id_column, field], [[one["id"], value]]))
-    world.server.add_fault("error", operation=DRAFT_KINDS[plural].change.id, status=403, times=1)
+    async with worlds(patch="merge") as world:
+        kind, table = bulk.ENTITIES[plural], getattr(world.account, plural.replace(" ", "_"))
+        (one, *_) = table
+        field, value = ("name", "Ours") if plural == "ad sets" else ("purchase_order", "Ours")
+        plan = await world.plan(world.write("changes.csv", [kind.id_column, field], [[one["id"], value]]))
+        world.server.add_fault("error", operation=DRAFT_KINDS[plural].change.id, status=403, times=1)
+        await world.apply(plan, DRAFT)
+        assert outcomes_of(plan) == {"failed": 1}
+        later = {**table.get(one["id"]), **theirs}
+        table.put({name: given for name, given in later.items() if given is not None})
+        await world.resume(plan, msgspec.structs.replace(PUBLISH, retry_failed=True, send=send))
+        assert outcomes_of(plan) == {"done": 1}
+        now = table.get(one["id"])
+        targets = {name: one for name, one in now.get("targets", {}).items() if one}
+        shown = {**now, "targets": targets, "frequency_caps": now.get("frequency_caps") or None}
+        assert {name: shown.get(name) for name in (field, *theirs)} == {field: value, **theirs}
+
+
+async def test_drafts_of_an_earlier_run_are_read_once_each(world: World) -> None:
+    plan = await world.plan(world.names(COUNT))
+    refused = world.server.add_fault("error", operation="updateAdSetDraft", status=403)
     await world.apply(plan, DRAFT)
-    assert outcomes_of(plan) == {"failed": 1}
-    table.put({**table.get(one["id"]), **theirs})
-    await world.resume(plan, msgspec.structs.replace(PUBLISH, retry_failed=True))
+    refused.remove()
+    world.server.reset_statistics()
+    await world.resume(plan, msgspec.structs.replace(DRAFT, retry_failed=True))
+    assert outcomes_of(plan) == {"staged": COUNT}
+    assert (sent(world, "getAdSetDraft"), sent(world, "getAdSetDrafts") < 5) == (COUNT, True)
+
+
+async def test_what_a_lost_publication_dropped_ends_the_run_and_is_put_back(world: World) -> None:
+    before = world.ad_sets[0]
+    plan = await world.plan(world.names(1))
+    await world.apply(plan, DRAFT)
+
+    def drop(table: str, _: str, row: Json | None) -> None:
+        if row is not None and table.endswith("/ad_sets") and row["name"] == "Renamed " + before["name"]:
+            row.pop("category", None)
+
+    world.server.store.listeners.append(drop)
+    world.server.add_fault("lost_answer", operation="publishCampaignDraft", times=1)
+    _, progress = await world.resume(plan, PUBLISH)
+    world.server.store.listeners.remove(drop)
     assert outcomes_of(plan) == {"done": 1}
-    now = table.get(one["id"])
-    assert {name: now[name] for name in (field, *theirs)} == {field: value, **theirs}
+    assert 'category was "ADV_1_1" and is gone' in str(progress.stopped)
+    undo = world.folder / "undo"
+    await bulk.plan_undo(world.ads, plan, undo)
+    assert rows_of(undo)[0].after == {"name": before["name"], "category": "ADV_1_1"}
 
 
 async def test_what_others_add_before_a_publication_is_read_back_stays_at_undo(world: World) -> None:
@@ -403,6 +445,19 @@ async def test_what_others_add_before_a_publication_is_read_back_stays_at_undo(w
     await world.apply(undo)
     assert outcomes_of(undo) == {"done": 1}
     assert world.account.ad_sets.get(before["id"])["targets"] == {**before["targets"], "language": "sv"}
+
+
+async def test_what_others_change_that_no_draft_holds_stays_at_publishing_and_at_undo(world: World) -> None:
+    plan = await world.plan(world.names(1))
+    before = world.ad_sets[0]
+    world.account.ad_sets.put({**before, "zeal": 1})
+    await world.apply(plan, DRAFT)
+    world.account.ad_sets.put({**world.ad_sets[0], "zeal": {"theirs": 2}})
+    _, progress = await world.resume(plan, PUBLISH)
+    assert (outcomes_of(plan), progress.stopped) == ({"done": 1}, "")
+    await bulk.plan_undo(world.ads, plan, world.folder / "undo.plan")
+    await world.apply(world.folder / "undo.plan")
+    assert (world.ad_sets[0]["name"], world.ad_sets[0]["zeal"]) == (before["name"], {"theirs": 2})
 
 
 async def test_a_plan_that_has_begun_without_drafts_stays_without(world: World) -> None:

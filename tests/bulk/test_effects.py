@@ -256,6 +256,10 @@ def test_what_counts_as_the_same() -> None:
     assert not same("0000-00-00T?", "0000-00-00T!")
     assert same("CE4FF15E-F04D-48B9-9DDF-FB3C85FBD57A", "ce4ff15e-f04d-48b9-9ddf-fb3c85fbd57a")
     assert not same("Autumn", "autumn")
+    assert same(["B", "CE4FF15E-F04D-48B9-9DDF-FB3C85FBD57A"], ["ce4ff15e-f04d-48b9-9ddf-fb3c85fbd57a", "B"])
+    assert same([{"max": 2, "newer": None}, {"max": 1}], [{"max": 1, "newer": []}, {"max": 2}])
+    assert same(["a", "A"], ["A", "a"])
+    assert not same(["a", "a"], ["A", "a"])
 
 
 def work(state: dict[str, Any], after: dict[str, Any]) -> tuple[RowWork, Step]:

@@ -49,6 +49,7 @@ ANSWER: dict[str, Any] = {
         "bid_amount>=10.00",
         "budget.micro_amount<12345679",
         "budget.currency=USD",
+        "budget.currency=EUR, USD",
         "end_time>2029-12-31T23:59:59Z",
         "category!=ADV_1_1",
         "name~a",

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from spotify_ads_async import bulk
+from spotify_ads_async.events import Event, RequestSent
 
 from .conftest import QUICK, MakeWorld, World, outcomes_of, rows_of
 
@@ -156,6 +157,37 @@ async def test_what_others_add_before_a_lost_request_is_settled_stays_at_undo(wo
     assert world.ad_sets[0]["targets"] == {**before, **theirs}
 
 
+@pytest.mark.parametrize("number", [0, 1])
+async def test_a_second_request_goes_on_top_of_what_was_found_after_a_lost_first_one(
+    worlds: MakeWorld, number: int
+) -> None:
+    """The request of that number takes no effect, and a colleague works on the ad set until it is made again."""
+    async with worlds(patch="replace") as world:
+        before = world.ad_sets[0]
+        rows = [[before["id"], '["FEMALE"]', "OFF"]]
+        header = ["ad_set_id", "targets.genders", "delivery"]
+        plan = await world.plan(world.write("changes.csv", header, rows))
+        world.server.add_fault("reset", operation="updateAdSet", times=1, skip=number)
+        sent: list[Event] = []
+
+        def meddle(event: Event) -> None:
+            if isinstance(event, RequestSent) and event.operation == "updateAdSet":
+                sent.append(event)
+                if len(sent) == number + 1:
+                    present = world.ad_sets[0]
+                    targets = {**present["targets"], "weather": ["RAIN"]}
+                    edit(world, 0, targets=targets)
+
+        world.ads.subscribe(meddle)
+        await world.apply(plan)
+        assert (outcomes_of(plan), len(sent)) == ({"done": 1}, 3)
+        now = world.ad_sets[0]
+        assert (now["targets"]["genders"], now["targets"]["weather"], now["delivery"]) == (["FEMALE"], ["RAIN"], "OFF")
+        assert (await taken_back(world, plan)).outcome is bulk.RowOutcome.DONE
+        now = world.ad_sets[0]
+        assert (now["targets"], now["delivery"]) == ({**before["targets"], "weather": ["RAIN"]}, before["delivery"])
+
+
 async def test_what_others_change_beside_a_lost_request_is_no_surprise_and_stays_at_undo(world: World) -> None:
     plan = await world.plan(world.names(1))
     before = world.ad_sets[0]
@@ -200,11 +232,13 @@ async def test_what_a_lost_request_dropped_ends_the_next_run_and_is_put_back(wor
         before = {**world.ad_sets[0]["targets"], "weather": ["RAIN"]}
         edit(world, 0, targets=before)
         plan = await lost(world, ["targets.genders"], ['["FEMALE"]'])
+        now = world.ad_sets[0]
+        world.account.ad_sets.put({name: value for name, value in now.items() if name != "category"})
         _, progress = await world.resume(plan)
         assert 'targets.weather was ["RAIN"] and is gone' in progress.stopped
         undo = world.folder / "undo.plan"
         await bulk.plan_undo(world.ads, plan, undo)
-        assert rows_of(undo)[0].after["targets"] == before
+        assert rows_of(undo)[0].after == {"targets": before, "category": "ADV_1_1"}
 
 
 async def test_a_part_that_others_did_leaves_the_row_done(world: World) -> None:
@@ -226,6 +260,15 @@ async def test_a_gone_ad_whose_read_is_a_bad_request_is_refused(world: World) ->
     world.server.add_fault("error", operation="getAd", status=400, times=1)
     await world.apply(plan)
     assert outcomes_of(plan) == {"refused": 1, "done": 1}
+
+
+async def test_an_ad_that_is_gone_when_a_lost_request_is_read_back_failed(world: World) -> None:
+    rows = [[row["id"], "Ours"] for row in list(world.account.ads)[:1]]
+    plan = await world.plan(world.write("changes.csv", ["ad_id", "name"], rows))
+    world.server.add_fault("lost_answer", operation="updateAd", times=1)
+    world.server.add_fault("error", operation="getAd", status=400, skip=1)
+    await world.apply(plan)
+    assert outcomes_of(plan) == {"failed": 1}
 
 
 @pytest.mark.parametrize("field", ["category", "frequency_caps", "end_time"])

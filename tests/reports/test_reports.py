@@ -420,11 +420,26 @@ async def test_a_row_that_came_before_a_position_comes_not_again() -> None:
             assert (await anext(walk)).entity_id == ONE
             position = walk.position
         server.script[:] = pages
-        assert [row.entity_id for row in await report.starting_at(position).collect()] == [OTHER]
+        async with report.starting_at(position).walk() as walk:
+            assert walk.position == position
+            assert [row.entity_id async for row in walk] == [OTHER]
         # A report that is made again may begin with another row: the place is somewhere else then.
         server.script[:] = [answer(200, {"rows": [row_of(OTHER, FIRST), row_of(ONE, FIRST)]})]
         with pytest.raises(WalkIncomplete, match="other rows before the place"):
             await report.starting_at(position).collect()
+
+
+async def test_insights_go_on_from_a_position() -> None:
+    """Their rows have no ids."""
+    stats = [{"field_type": "IMPRESSIONS", "field_value": 7}]
+    told = answer(200, {"rows": [{"insight_value": part, "stats": stats} for part in "ABC"]})
+    async with RawServer(script=[told, told]) as server, client(server.base_url) as ads:
+        reports = ads.ad_account(ACCOUNT).reports
+        report = reports.insights(insight_dimension=InsightDimension.GENRE, fields=[IMPRESSIONS], entity_ids=[ONE])
+        async with report.walk() as walk:
+            assert (await anext(walk)).insight_value == "A"
+            position = walk.position
+        assert [row.insight_value for row in await report.starting_at(position).collect()] == ["B", "C"]
 
 
 @pytest.mark.parametrize(

@@ -126,8 +126,8 @@ def parse_condition(entity: Listed, text: str) -> Condition:
         raise BadExpression(f"{text}: {name} has no order, so {sign} says nothing")
     if sign == "~" and column.kind is not Kind.TEXT:
         raise BadExpression(f"{text}: {name} is no text, so ~ says nothing")
-    # A name may hold a comma, as "Autumn, second flight" does.
-    comma = r",(?!\s)" if column.kind is Kind.TEXT and not name.endswith("id") else ","
+    # What people write may hold a comma, as "Autumn, second flight" does; codes and ids hold none.
+    comma = r",(?!\s)" if name.endswith(("name", "text", "tagline", "description")) else ","
     alternatives = re.split(comma, value) if sign in {"=", "!="} and column.kind is not Kind.JSON else [value]
     try:
         return Condition(

@@ -200,7 +200,7 @@ def same(one: object, other: object) -> bool:
             ours, theirs = cast("dict[str, object]", one), cast("dict[str, object]", other)
             return all(same(ours.get(name), theirs.get(name)) for name in ours.keys() | theirs.keys())
         case list(), list():
-            return one == other or _canonical(cast("list[object]", one)) == _canonical(cast("list[object]", other))
+            return one == other or _same_lists(cast("list[object]", one), cast("list[object]", other))
         case _:
             return one == other and (type(one) is type(other) or (_is_number(one) and _is_number(other)))
 
@@ -211,8 +211,13 @@ def _same_text(one: str, other: str) -> bool:
     return one[10:11] == other[10:11] == "T" and (found := moment_of(one)) is not None and found == moment_of(other)
 
 
-def _canonical(values: list[object]) -> list[bytes]:
-    return sorted(msgspec.json.encode(one, order="sorted") for one in values)
+def _same_lists(one: list[object], other: list[object]) -> bool:
+    return len(one) == len(other) and all(map(same, sorted(one, key=_place), sorted(other, key=_place)))
+
+
+def _place(value: object) -> tuple[bytes, bytes]:
+    text = msgspec.json.encode(value, order="sorted")
+    return text.lower(), text
 
 
 def _is_number(value: object) -> bool:

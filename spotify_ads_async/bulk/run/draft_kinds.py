@@ -25,6 +25,7 @@ class DraftKind(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         create: makes the draft of something new.
         make: makes the draft of a live entity.
+        get: reads a draft.
         change: changes a draft.
         delete: deletes a draft.
         list: reads many drafts.
@@ -35,6 +36,7 @@ class DraftKind(msgspec.Struct, frozen=True, kw_only=True):
 
     create: Operation[Any]
     make: Operation[Any]
+    get: Operation[Any]
     change: Operation[Any]
     delete: Operation[Any]
     list: ListOperation[Any, Any]
@@ -53,6 +55,7 @@ DRAFT_KINDS: Mapping[str, DraftKind] = types.MappingProxyType(
         "campaigns": DraftKind(
             create=operations.CREATE_CAMPAIGN_DRAFT,
             make=operations.CREATE_DRAFT_FROM_CAMPAIGN,
+            get=operations.GET_CAMPAIGN_DRAFT,
             change=operations.UPDATE_CAMPAIGN_DRAFT,
             delete=operations.DELETE_CAMPAIGN_DRAFT,
             list=operations.GET_CAMPAIGN_DRAFTS_V3,
@@ -63,6 +66,7 @@ DRAFT_KINDS: Mapping[str, DraftKind] = types.MappingProxyType(
         "ad sets": DraftKind(
             create=operations.CREATE_AD_SET_DRAFT,
             make=operations.CREATE_DRAFT_FROM_AD_SET,
+            get=operations.GET_AD_SET_DRAFT,
             change=operations.UPDATE_AD_SET_DRAFT,
             delete=operations.DELETE_AD_SET_DRAFT,
             list=operations.GET_AD_SET_DRAFTS,
@@ -73,6 +77,7 @@ DRAFT_KINDS: Mapping[str, DraftKind] = types.MappingProxyType(
         "ads": DraftKind(
             create=operations.CREATE_AD_DRAFT,
             make=operations.CREATE_DRAFT_FROM_AD,
+            get=operations.GET_AD_DRAFT,
             change=operations.UPDATE_AD_DRAFT,
             delete=operations.DELETE_AD_DRAFT,
             list=operations.GET_AD_DRAFTS,

@@ -14,7 +14,7 @@ import anyio
 import msgspec
 
 from spotify_ads_async.bulk.entities import AD_SETS, ADS, CAMPAIGNS, Entity
-from spotify_ads_async.bulk.plan.state import edits_between, state_of, writable
+from spotify_ads_async.bulk.plan.state import copied, edits_between, state_of, with_edit, writable
 from spotify_ads_async.bulk.present import Found, read_present
 from spotify_ads_async.bulk.records import Header, RowOutcome, RowWork, Step, StepOutcome, StepState
 from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS, campaign_drafts, drafts_within, made_at
@@ -193,26 +193,26 @@ class DraftWriter:
         if draft_id != row.draft_id:
             known = draft_id
             await self._journal.write(lambda plan: plan.drafts.remember(step.row, known))
+        path, body, before = {**self._account, self._kind.draft_path: draft_id}, step.body, work.before
         if not text:
-            body = {**await self._changed_since(work, draft_id, row.parent_id), **step.body}
-        else:
-            body = changes_alone(work.before, step.body) if self._options.send == "changes" else step.body
-        answer = await self._sender.call(
-            self._kind.change, path={**self._account, self._kind.draft_path: draft_id}, body=body
-        )
+            earlier = await self._ads.call(self._kind.get, path=path)
+            before = writable(self._entity, msgspec.json.decode(state_of(earlier)))
+            body = {**self._changed_since(before, work), **body}
+        if self._options.send == "changes":
+            body = changes_alone(before, body)
+        answer = await self._sender.call(self._kind.change, path=path, body=body)
         require_changed(answer, draft_id)
         # A draft is compared with itself: it holds less than what is live.
         drafted = msgspec.structs.replace(work, text=text)
         return staged(success(self._entity, drafted, step, state_of(answer)))
 
-    async def _changed_since(self, work: RowWork, draft_id: str, parent_id: str) -> dict[str, Any]:
+    def _changed_since(self, drafted: Mapping[str, Any], work: RowWork) -> dict[str, Any]:
         """The fields that are live in another form than in a draft of an earlier run, which would put them back."""
-        drafts = await self._drafts_in([parent_id])
-        drafted, live = (
-            writable(self._entity, msgspec.json.decode(text or "{}")) for text in (drafts.get(draft_id), work.text)
-        )
-        changed = {edit.path[0] for edit in edits_between(drafted, live)}
-        return {field: live[field] for field in live if field in changed & self._kind.fields}
+        body = copied(drafted)
+        edits = list(edits_between(drafted, writable(self._entity, work.state)))
+        for edit in edits:
+            with_edit(body, edit.path, edit.after)
+        return {name: body[name] for name in {edit.path[0] for edit in edits} & body.keys() & self._kind.fields}
 
     async def _draft_of(self, campaign_id: str) -> tuple[str, str]:
         """The campaign's draft and, where it was made just now, its JSON."""

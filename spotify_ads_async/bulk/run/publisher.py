@@ -177,19 +177,19 @@ class Publisher:
             await self._staged.conclude(campaign, CampaignState.OPEN, _all(rows, f"not published: {problem}"), tell)
             return True
         conflicts, along = conflicts_since(self._entity, present), changed_around(around)
-        if self._options.force:
-            over = [overwritten(self._entity, work, now) for work, now in present if work.number in conflicts]
-
-            def rebuild(plan: PlanFile) -> None:
-                for work in over:
-                    plan.rebuild(work)
-
-            await self._journal.write(rebuild)
-            self._over[campaign.id] = along
-        elif conflicts or along:
+        if (conflicts or along) and not self._options.force:
             held = _held_back(rows, conflicts, along)
             await self._staged.conclude(campaign, CampaignState.VALID, held, tell, campaign.version)
             return True
+        # Publishing is compared with what was there before it: anything else that changed since is somebody else's.
+        over = [overwritten(self._entity, work, now) for work, now in present if now != work.state]
+
+        def rebuild(plan: PlanFile) -> None:
+            for work in over:
+                plan.rebuild(work)
+
+        await self._journal.write(rebuild)
+        self._over[campaign.id] = along
         return False
 
     async def _compared(self, campaign: DraftCampaign, rows: Sequence[StagedRow]) -> dict[int, StepOutcome]:
@@ -199,8 +199,7 @@ class Publisher:
             for work, state in await self._staged.present(rows):
                 if state:
                     ended[work.number] = outcome = compared(self._entity, work, work.after, state)
-                    if outcome.surprises:
-                        self._control.surprised(work, outcome)
+                    self._control.surprised(work, outcome)
             if over := self._over.get(campaign.id):
                 reason = f"published over what somebody changed: {over}"
                 ended = {row: msgspec.structs.replace(one, reason=one.reason or reason) for row, one in ended.items()}
@@ -244,10 +243,10 @@ class Publisher:
             return
         rows = await self._staged.rows(campaign) if gone.whole else gone.rows
         unsettled = [row for row in rows if row.step.state in _DRAFTED]
-        ended = {
-            work.number: read_back(self._entity, work, state, again=self._options.retry_failed)
-            for work, state in await self._staged.present(unsettled)
-        }
+        ended: dict[int, StepOutcome] = {}
+        for work, state in await self._staged.present(unsettled):
+            ended[work.number] = one = read_back(self._entity, work, state, again=self._options.retry_failed)
+            self._control.surprised(work, one)
         state = CampaignState.PUBLISHED if gone.whole else CampaignState.OPEN
         await self._staged.conclude(campaign, state, ended, tell, gone=gone.rows)
 

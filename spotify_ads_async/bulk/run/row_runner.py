@@ -94,10 +94,10 @@ class RowRunner:
         if isinstance(looked, PlannedRow):
             return looked
         work, row = looked, None
-        for step in work.pending:
+        while work.pending:
             if self.stopping.is_set():
                 return None
-            work, row = await self._make(work, step)
+            work, row = await self._make(work, work.pending[0])
             if row.outcome not in {RowOutcome.DONE, RowOutcome.WAITING}:
                 break
         return row
@@ -165,10 +165,10 @@ class RowRunner:
                 # What was read back may be something else than what was looked at before.
                 looked = await self._looked_at(work, outcome.text)
                 if isinstance(looked, PlannedRow):
-                    return work, looked
+                    return msgspec.structs.replace(work, steps=()), looked
                 work, step = looked, next(one for one in looked.steps if one.position == step.position)
-                if step.state is not StepState.WAITING:
-                    break
+                if step.state is not StepState.WAITING:  # somebody else made the same change meanwhile
+                    return work, await self._written(work.number, lambda _: None)
             outcome = await self._attempt(work, step)
             if outcome.state is not StepState.WAITING or self.stopping.is_set():
                 break
@@ -178,9 +178,10 @@ class RowRunner:
         self.surprised(work, outcome)
         as_said = outcome.state in {StepState.DONE, StepState.STAGED} and not outcome.surprises
         self.proven = self.proven or as_said or self._options.keep_going
-        return (
-            msgspec.structs.replace(work, text=outcome.text) if outcome.text and not self._header.drafts else work
-        ), row
+        made = msgspec.structs.replace(step, state=outcome.state)
+        steps = tuple(made if one.position == step.position else one for one in work.steps)
+        text = outcome.text if outcome.text and not self._header.drafts else work.text
+        return msgspec.structs.replace(work, text=text, steps=steps), row
 
     def surprised(self, work: RowWork, outcome: StepOutcome) -> None:
         """End the run where an answer shows that more changed than was said, unless it is told to keep going."""
