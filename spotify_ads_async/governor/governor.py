@@ -79,6 +79,8 @@ class Governor:
         clock: Callable[[], float] | None = None,
         clock_resolution: float = _RESOLUTION_SECONDS,
     ) -> None:
+        if isinstance(store, str):
+            store = Secret(store)  # a traceback may show what a name of this frame stands for
         if pace not in {"burst", "smooth", "auto"}:
             raise ConfigurationError(f"pace is burst, smooth or auto, not {pace!r}")
         if not (longest_pause >= 0.0 and 0.0 <= counted_within < math.inf):
@@ -96,7 +98,7 @@ class Governor:
         self._scheduler = Scheduler(clock or _awake, self._listeners, longest_pause, counted_within)
         self._adaptive = AdaptiveLimits(self._scheduler, auto=pace == "auto")
         timeout = max(1.0, lease_seconds(self.limits) / 4)
-        opened = open_store(store, timeout=timeout) if isinstance(store, str | Secret) else store
+        opened = open_store(store, timeout=timeout) if isinstance(store, Secret) else store
         self._claims = None if opened is None else Claims(opened, self._adaptive, self.limits, on_store_failure)
         self._scopes: dict[tuple[str, str], Scope] = {}
 

@@ -100,6 +100,7 @@ REFUSED = [
 def test_an_address_that_cannot_be_used_shows_no_password(url: str) -> None:
     for wrong in (
         lambda: Governor(LIMITS, store=Secret(url)),
+        lambda: Governor(LIMITS, store=url),
         lambda: AdsClient.from_env({"SPOTIFY_ADS_ACCESS_TOKEN": "x", "SPOTIFY_ADS_STORE": url}),
     ):
         with pytest.raises(SpotifyAdsError) as caught:
