@@ -447,6 +447,28 @@ async def test_what_others_add_before_a_publication_is_read_back_stays_at_undo(w
     assert world.account.ad_sets.get(before["id"])["targets"] == {**before["targets"], "language": "sv"}
 
 
+@pytest.mark.parametrize("published", [True, False])
+async def test_what_is_live_of_a_row_that_others_changed_before_it_is_read_back_is_named_at_undo(
+    world: World, *, published: bool
+) -> None:
+    before = world.ad_sets[0]
+    rows = [[before["id"], "Ours", "ADV_2_2"]]
+    plan = await world.plan(world.write("changes.csv", ["ad_set_id", "name", "category"], rows))
+    await world.apply(plan, DRAFT)
+    world.server.add_fault("lost_answer" if published else "reset", operation="publishCampaignDraft", times=1)
+    unread = world.server.add_fault("error", operation="getCampaignDraftsV3", status=403, skip=1)
+    await world.resume(plan, PUBLISH)
+    unread.remove()
+    if not published:
+        world.account.campaign_drafts.remove(before["campaign_id"])
+    world.account.ad_sets.put({**world.account.ad_sets.get(before["id"]), "name": "Theirs"})
+    await world.resume(plan)
+    assert outcomes_of(plan) == {"failed": 1}
+    undo = world.folder / "undo"
+    await bulk.plan_undo(world.ads, plan, undo)
+    assert [row.conflicts[0].found for row in rows_of(undo)] == (["Theirs"] if published else [])
+
+
 async def test_what_others_change_that_no_draft_holds_stays_at_publishing_and_at_undo(world: World) -> None:
     plan = await world.plan(world.names(1))
     before = world.ad_sets[0]
