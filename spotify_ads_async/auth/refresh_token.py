@@ -310,9 +310,9 @@ def _abandon(
 ) -> None:
     """What is under way on such loops will never go on: it gives back its turn, for which others wait."""
     for refreshing in [under_way.pop(loop) for loop in list(under_way) if gone(loop)]:
-        # Where the loop goes on after all, whoever waits there is told.
+        # Where the loop goes on after all, whoever waits there is told. How the rest of it fails is nobody's concern.
         for end in (cast("Coroutine[Any, Any, Secret]", refreshing.get_coro()).close, refreshing.cancel):
-            with contextlib.suppress(RuntimeError, ValueError):
+            with contextlib.suppress(Exception):
                 end()
 
 

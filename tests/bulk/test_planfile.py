@@ -361,6 +361,19 @@ async def test_a_full_disk_ends_in_one_sentence(world: World) -> None:
             await Journal(file).write(lambda one: one.refuse(1, "x" * 10_000_000))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="open files cannot be moved")
+async def test_a_plan_that_is_moved_while_it_is_worked_on_is_written_no_more(world: World, tmp_path: Path) -> None:
+    plan = await world.plan(world.names(3))
+    with bulk.PlanFile.open(plan) as file:
+        await Journal(file).write(lambda one: one.refuse(1, "known"))
+        plan.rename(tmp_path / "moved.plan")
+        with pytest.raises(bulk.PlanDamaged, match="put it back under that name"):
+            await Journal(file).write(lambda one: one.refuse(2, "lost"))
+    (tmp_path / "moved.plan").rename(plan)
+    with bulk.PlanFile.open(plan) as file:
+        assert [row.reason for row in file.rows()] == ["known", "", ""]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="a limit on the size of files stands for the disk")
 @pytest.mark.parametrize("kind", ["changes", "workbook"])
 async def test_a_disk_that_fills_while_a_plan_is_made_ends_in_one_sentence(tmp_path: Path, kind: str) -> None:
