@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 import weakref
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
@@ -156,7 +155,7 @@ class AdsClient(RootResources):
         Raises:
             ConfigurationError: the credentials are missing or incomplete, or a value cannot be read.
         """
-        settings = settings_from(os.environ if environment is None else environment)
+        settings = settings_from(environment)
         credentials = settings.needed_credentials()
         governor = _default_governor(origin=_origin(settings.base_url), limits=settings.limits, store=settings.store)
         client = cls(credentials, base_url=settings.base_url, governor=governor, transport=settings.transport)

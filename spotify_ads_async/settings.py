@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 import msgspec
@@ -12,7 +13,7 @@ from spotify_ads_async.auth.refresh_token import RefreshToken
 from spotify_ads_async.auth.token_endpoint import ACCOUNTS_URL
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor import PUBLISHED_LIMITS, Limit, parse_limits
-from spotify_ads_async.network.addresses import ALLOW_HTTP_VARIABLE
+from spotify_ads_async.network.addresses import ALLOW_HTTP_VARIABLE, split_login
 from spotify_ads_async.network.options import TransportOptions
 from spotify_ads_async.private_files import at_home, read_small_file
 from spotify_ads_async.types import Secret, is_text
@@ -54,8 +55,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.credentials
 
 
-def settings_from(environment: Mapping[str, str], *, default_store: str = "memory") -> Settings:
+def settings_from(environment: Mapping[str, str] | None = None, *, default_store: str = "memory") -> Settings:
     """Read ``SPOTIFY_ADS_*``.
+
+    ``environment`` is the process's where it is None: a traceback may show what a name of a frame stands for.
 
     Credentials: ``SPOTIFY_ADS_ACCESS_TOKEN``, or ``SPOTIFY_ADS_CLIENT_ID`` with ``SPOTIFY_ADS_CLIENT_SECRET`` and
     ``SPOTIFY_ADS_REFRESH_TOKEN`` (and ``SPOTIFY_ADS_TOKEN_URL`` for another endpoint). An app's client ID and secret
@@ -79,7 +82,7 @@ def settings_from(environment: Mapping[str, str], *, default_store: str = "memor
     transport = transport_from(environment)
     return Settings(
         credentials=_credentials(environment, transport),
-        base_url=_text(environment, "SPOTIFY_ADS_BASE_URL") or BASE_URL,
+        base_url=_address(environment, "SPOTIFY_ADS_BASE_URL", BASE_URL),
         store=secret_from(environment, "SPOTIFY_ADS_STORE") or Secret(default_store),
         api_document=_text(environment, "SPOTIFY_ADS_API_DOCUMENT") or PUBLISHED_DOCUMENT,
         limits=parse_limits(limits) if limits else PUBLISHED_LIMITS,
@@ -87,7 +90,7 @@ def settings_from(environment: Mapping[str, str], *, default_store: str = "memor
     )
 
 
-def transport_from(environment: Mapping[str, str]) -> TransportOptions:
+def transport_from(environment: Mapping[str, str] | None) -> TransportOptions:
     """How the network is used.
 
     ``SPOTIFY_ADS_PROXY`` (or its file, or else ``HTTPS_PROXY``), ``SPOTIFY_ADS_NO_PROXY`` (or else ``NO_PROXY``),
@@ -105,13 +108,13 @@ def transport_from(environment: Mapping[str, str]) -> TransportOptions:
     )
 
 
-def secret_from(environment: Mapping[str, str], name: str) -> Secret | None:
+def secret_from(environment: Mapping[str, str] | None, name: str) -> Secret | None:
     """A secret from its variable, or from the file that the variable with ``_FILE`` at its end names; None for neither.
 
     Raises:
         ConfigurationError: both are there, or the file cannot be read.
     """
-    given, file = Secret(environment.get(name, "").strip()), _text(environment, f"{name}_FILE")
+    given, file = Secret(_text(environment, name)), _text(environment, f"{name}_FILE")
     if not file:
         if not is_text(given.reveal()):
             raise ConfigurationError(f"{name} holds bytes that are no text in UTF-8")
@@ -132,11 +135,18 @@ def secret_from(environment: Mapping[str, str], name: str) -> Secret | None:
     raise ConfigurationError(f"the file that {name}_FILE names cannot be read ({reason})")
 
 
-def _text(environment: Mapping[str, str], name: str) -> str:
-    return environment.get(name, "").strip()
+def _text(environment: Mapping[str, str] | None, name: str) -> str:
+    return (os.environ if environment is None else environment).get(name, "").strip()
 
 
-def _credentials(environment: Mapping[str, str], transport: TransportOptions) -> Credentials | None:
+def _address(environment: Mapping[str, str] | None, name: str, default: str) -> str:
+    address, username, password = split_login(Secret(_text(environment, name)))
+    if username or password.reveal():
+        raise ConfigurationError(f"{name}: an address with credentials in it ends up in logs: leave them out")
+    return address or default
+
+
+def _credentials(environment: Mapping[str, str] | None, transport: TransportOptions) -> Credentials | None:
     client_id = _text(environment, "SPOTIFY_ADS_CLIENT_ID")
     access_token = secret_from(environment, "SPOTIFY_ADS_ACCESS_TOKEN")
     if access_token is not None:
@@ -150,5 +160,5 @@ def _credentials(environment: Mapping[str, str], transport: TransportOptions) ->
             " given to"
         )
     client_secret = secret_from(environment, "SPOTIFY_ADS_CLIENT_SECRET") or Secret("")
-    token_url = _text(environment, "SPOTIFY_ADS_TOKEN_URL") or f"{ACCOUNTS_URL}/api/token"
+    token_url = _address(environment, "SPOTIFY_ADS_TOKEN_URL", f"{ACCOUNTS_URL}/api/token")
     return RefreshToken(client_id, client_secret, refresh_token, token_url=token_url, allow_http=transport.allow_http)

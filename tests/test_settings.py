@@ -46,6 +46,27 @@ def test_a_secret_that_is_no_text_is_named_and_not_shown(name: str) -> None:
     assert "canary" not in f"{caught.value!r}"
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LIMITS", "500 in 10 s"),
+        ("CLIENT_SECRET_FILE", "/nowhere"),
+        ("BASE_URL", "https://me:canary@gateway.example/ads/v3"),
+        ("TOKEN_URL", "https://me:canary@gateway.example/token"),
+    ],
+)
+def test_a_traceback_that_shows_the_values_of_names_shows_no_secret_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv("SPOTIFY_ADS_REFRESH_TOKEN", "canary")
+    monkeypatch.setenv("SPOTIFY_ADS_CLIENT_ID", "an-app")
+    monkeypatch.setenv(f"SPOTIFY_ADS_{name}", value)
+    with pytest.raises(ConfigurationError) as caught:
+        AdsClient.from_env()
+    frames = [frame.frame for frame in caught.traceback[1:]]  # the first is this test's
+    assert "canary" not in f"{caught.value!r} {[dict(frame.f_locals) for frame in frames]}"
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes on this system")
 def test_a_secret_may_come_through_a_pipe_and_is_not_waited_for_without_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -143,7 +143,7 @@ class RefreshToken(NotCopied):
         finally:
             self._waiting -= 1
         failure = None if refreshing.cancelled() else refreshing.exception()
-        if refreshing.cancelled() or isinstance(failure, RuntimeError):
+        if refreshing.cancelled() or (refreshing.cancelling() and isinstance(failure, RuntimeError)):
             raise ConnectionFailed("the token refresh was cut off: the event loop is closing, or stood still")
         if isinstance(failure, SpotifyAdsError):
             raise _again(failure)
@@ -310,9 +310,9 @@ def _abandon(
 ) -> None:
     """What is under way on such loops will never go on: it gives back its turn, for which others wait."""
     for refreshing in [under_way.pop(loop) for loop in list(under_way) if gone(loop)]:
-        # Where the loop goes on after all, whoever waits there is told.
+        # Where the loop goes on after all, whoever waits there is told. How the rest of it fails is nobody's concern.
         for end in (cast("Coroutine[Any, Any, Secret]", refreshing.get_coro()).close, refreshing.cancel):
-            with contextlib.suppress(RuntimeError, ValueError):
+            with contextlib.suppress(Exception):
                 end()
 
 

@@ -36,7 +36,7 @@ def _read_environment() -> Settings:
     from spotify_ads_async.auth.homes import quota_store  # noqa: PLC0415 - looked for where nothing names a store
 
     named = any(os.environ.get(name) for name in ("SPOTIFY_ADS_STORE", "SPOTIFY_ADS_STORE_FILE"))
-    return settings_from(os.environ, default_store="memory" if named else quota_store())
+    return settings_from(default_store="memory" if named else quota_store())
 
 
 def facts_file() -> Path:

@@ -69,7 +69,7 @@ def login(
 
     async def command() -> None:
         settings = await environment()
-        secret = asked or await patiently(secret_from, os.environ, _SECRET_VARIABLE) or ""
+        secret = asked or await patiently(secret_from, None, _SECRET_VARIABLE) or ""
         profiles = Profiles(allow_http=settings.transport.allow_http)
         # Nobody shall agree to a sign-in that cannot be kept.
         await anyio.to_thread.run_sync(profiles.require_place, profile)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import product
@@ -100,7 +99,7 @@ def spotify_ads(
         raise ConfigurationError(f"spotify_ads: {error}") from None
     named = None if accounts is None else [account.lower() for account in accounts]
     fields = tuple(dict.fromkeys(ReportFieldType(name.upper()) for name in metrics))
-    client = client or _client_of(settings_from(os.environ))
+    client = client or _client_of(settings_from())
     streams: list[ReportStream | InsightStream] = [
         ReportStream(entity_type, granularity, fields, first, last, timedelta(days=lookback_days))
         for entity_type, granularity in product(_ENTITIES, (ReportGranularity.DAY, ReportGranularity.HOUR))

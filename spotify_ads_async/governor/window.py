@@ -159,7 +159,7 @@ class Window:
         """End a pause by hand, and forget what refusals taught. Answers whether there was a pause."""
         paused = self.paused_until > -math.inf
         self.paused_until = self.asked_until = -math.inf
-        self.pause_cause, self._after_pause, self.refused_in_a_row = "", None, 0
+        self.pause_cause, self.pause_length, self._after_pause, self.refused_in_a_row = "", 0.0, None, 0
         self.foreign = ForeignUsage(self.limit.requests, self.cycle)
         self.reckon_reserved()
         return paused

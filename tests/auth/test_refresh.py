@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import cast
 
 import aiohttp
+import anyio
 import pytest
 from support import calls, faults
 from support.accounts import Accounts, basic, form
@@ -248,6 +249,23 @@ async def test_a_store_that_cannot_be_read_is_an_error_of_the_tree() -> None:
             await calls.READ.by(ads)
 
 
+class Unlocked(Memory):
+    async def read(self) -> Tokens | None:
+        raise AssertionError
+
+    async def write(self, tokens: Tokens) -> None:
+        raise AssertionError(tokens)
+
+    def turn(self) -> contextlib.AbstractAsyncContextManager[None]:
+        raise RuntimeError("no lock server")
+
+
+async def test_a_fault_of_a_store_is_not_told_as_the_end_of_the_loop() -> None:
+    async with Accounts() as accounts, client(accounts.api.base_url, accounts.credentials(store=Unlocked())) as ads:
+        with pytest.raises(RuntimeError, match="no lock server"):
+            await calls.READ.by(ads)
+
+
 async def test_a_refused_refresh_is_the_same_error_for_every_waiter_and_is_not_asked_again() -> None:
     async with Accounts(valid="another") as accounts, client(accounts.api.base_url, accounts.credentials()) as ads:
         outcomes = await asyncio.gather(*(calls.READ.by(ads) for _ in range(200)), return_exceptions=True)
@@ -418,7 +436,8 @@ def test_a_refresh_on_a_loop_that_was_closed_or_stands_still_gives_its_turn_back
             yield
 
         async def read(self) -> Tokens:
-            await asyncio.sleep(waits.pop(0))
+            with anyio.CancelScope():  # as around each thread of anyio's, which a keyring is asked in
+                await asyncio.sleep(waits.pop(0))
             return Tokens(refresh_token=Secret("r"), access_token=Secret("a"), issued_at=0.0, expires_at=4e9)
 
         async def write(self, tokens: Tokens) -> None:

@@ -351,6 +351,17 @@ async def test_killed_while_publishing_is_settled_by_reading_back(world: World) 
     assert {world.effects[row.entity_id] for row in rows_of(plan)} == {1}
 
 
+async def test_a_list_that_is_refused_says_nothing_of_a_draft(world: World) -> None:
+    plan = await world.plan(world.names(1))
+    world.server.add_fault("lost_answer", operation="updateAdSetDraft", times=1)
+    refused = world.server.add_fault("error", operation="getAdSetDrafts", status=400)
+    await world.apply(plan, DRAFT)
+    assert outcomes_of(plan) == {"unknown": 1}
+    refused.remove()
+    await world.resume(plan)
+    assert outcomes_of(plan) == {"staged": 1}
+
+
 async def test_what_cannot_be_read_back_is_unknown_until_the_next_run(world: World) -> None:
     plan = await world.plan(world.names(1))
     await world.apply(plan, DRAFT)

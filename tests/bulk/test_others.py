@@ -232,11 +232,13 @@ async def test_what_a_lost_request_dropped_ends_the_next_run_and_is_put_back(wor
         before = {**world.ad_sets[0]["targets"], "weather": ["RAIN"]}
         edit(world, 0, targets=before)
         plan = await lost(world, ["targets.genders"], ['["FEMALE"]'])
+        now = world.ad_sets[0]
+        world.account.ad_sets.put({name: value for name, value in now.items() if name != "category"})
         _, progress = await world.resume(plan)
         assert 'targets.weather was ["RAIN"] and is gone' in progress.stopped
         undo = world.folder / "undo.plan"
         await bulk.plan_undo(world.ads, plan, undo)
-        assert rows_of(undo)[0].after["targets"] == before
+        assert rows_of(undo)[0].after == {"targets": before, "category": "ADV_1_1"}
 
 
 async def test_a_part_that_others_did_leaves_the_row_done(world: World) -> None:
@@ -258,6 +260,15 @@ async def test_a_gone_ad_whose_read_is_a_bad_request_is_refused(world: World) ->
     world.server.add_fault("error", operation="getAd", status=400, times=1)
     await world.apply(plan)
     assert outcomes_of(plan) == {"refused": 1, "done": 1}
+
+
+async def test_an_ad_that_is_gone_when_a_lost_request_is_read_back_failed(world: World) -> None:
+    rows = [[row["id"], "Ours"] for row in list(world.account.ads)[:1]]
+    plan = await world.plan(world.write("changes.csv", ["ad_id", "name"], rows))
+    world.server.add_fault("lost_answer", operation="updateAd", times=1)
+    world.server.add_fault("error", operation="getAd", status=400, skip=1)
+    await world.apply(plan)
+    assert outcomes_of(plan) == {"failed": 1}
 
 
 @pytest.mark.parametrize("field", ["category", "frequency_caps", "end_time"])

@@ -28,6 +28,7 @@ from spotify_ads_async.bulk.run.outcomes import (
     compared,
     failure,
     judged,
+    judged_later,
     renewed,
     require_changed,
     staged,
@@ -417,3 +418,10 @@ def test_what_was_read_back_says_what_became_of_a_lost_request(present: dict[str
     work = msgspec.structs.replace(row(AFTER), after={"name": "Autumn"})
     now = text(**present)
     assert judged(work, work.steps[0], now, "lost") == msgspec.structs.replace(outcome, text=now)
+
+
+def test_what_is_gone_later_is_a_surprise_unless_another_request_of_the_row_took_it_away() -> None:
+    work = row({"category": None}, {"name": "Autumn"}, states=(StepState.DONE, StepState.SENT))
+    outcome = judged_later(AD_SETS, work, work.steps[1], text(name="Autumn", category=None, bid_micro_amount=None))
+    assert (outcome.state, outcome.found) == (StepState.DONE, {"name": "Autumn", "bid_micro_amount": None})
+    assert outcome.surprises == ("bid_micro_amount was 10 and is gone",)

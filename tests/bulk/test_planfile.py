@@ -105,6 +105,26 @@ async def test_a_cancelled_task_waits_for_a_thread_that_works_on_its_plan(
     assert not await anyio.Path(tmp_path, "a.plan").exists()
 
 
+async def test_a_cancelled_task_leaves_no_plan_of_a_workbook(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    done, undo = world.folder / "done.plan", world.folder / "undo.plan"
+    header = bulk.WorkbookHeader(ad_account_id="a", base_url=world.ads.base_url, source="", created_at="")
+    write_plan(done, header, [])
+    begun, free = threading.Event(), threading.Event()
+    monkeypatch.setattr(bulk.WorkbookPlan, "add_items", lambda *_: begun.set() or free.wait())
+    task = asyncio.create_task(bulk.plan_undo(world.ads, done, undo))
+    try:
+        await asyncio.to_thread(begun.wait)
+        task.cancel()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not task.done()
+    finally:
+        free.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not undo.exists()
+
+
 async def test_a_cancelled_task_leaves_neither_a_plan_nor_a_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -339,6 +359,19 @@ async def test_a_full_disk_ends_in_one_sentence(world: World) -> None:
         connection.execute(f"PRAGMA max_page_count={pages}")
         with pytest.raises(bulk.PlanDamaged, match="the disk is full"):
             await Journal(file).write(lambda one: one.refuse(1, "x" * 10_000_000))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="open files cannot be moved")
+async def test_a_plan_that_is_moved_while_it_is_worked_on_is_written_no_more(world: World, tmp_path: Path) -> None:
+    plan = await world.plan(world.names(3))
+    with bulk.PlanFile.open(plan) as file:
+        await Journal(file).write(lambda one: one.refuse(1, "known"))
+        plan.rename(tmp_path / "moved.plan")
+        with pytest.raises(bulk.PlanDamaged, match="put it back under that name"):
+            await Journal(file).write(lambda one: one.refuse(2, "lost"))
+    (tmp_path / "moved.plan").rename(plan)
+    with bulk.PlanFile.open(plan) as file:
+        assert [row.reason for row in file.rows()] == ["known", "", ""]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a limit on the size of files stands for the disk")

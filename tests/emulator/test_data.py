@@ -1,8 +1,15 @@
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import itertools
+import sqlite3
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import aiohttp
 import msgspec
@@ -10,6 +17,8 @@ import pytest
 from support.emulated import Api, Apis, Json
 
 from spotify_ads_async.emulator import Emulator
+from spotify_ads_async.emulator.domain.database import Database
+from spotify_ads_async.emulator.domain.store import Store
 
 BUSINESS, ACCOUNT, CAMPAIGN = (f"0000000{number}-0000-4000-8000-000000000000" for number in (1, 2, 3))
 CAMPAIGN_BODY = {"name": "New", "objective": "REACH"}
@@ -118,6 +127,39 @@ async def test_identifiers_of_an_earlier_run_are_not_given_again(apis: Apis, tmp
     assert made.isdisjoint(second | third)
     assert third == again
     assert (await runs[0].get(f"{first.account}/campaigns"))["paging"]["total_results"] == 3 + 18 + 18
+
+
+class Held:
+    """A path that the first thread which opens it waits for."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.begun, self.free = path, threading.Event(), threading.Event()
+
+    def __fspath__(self) -> str:
+        if threading.current_thread() is not threading.main_thread() and not self.begun.is_set():
+            self.begun.set()
+            self.free.wait()
+        return str(self.path)
+
+
+async def test_what_is_being_written_at_the_end_is_written_before_what_came_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spotify_ads_async.emulator.domain.database._FLUSH_SECONDS", 0.0)
+    held, listeners = Held(tmp_path / "emulator.sqlite"), list[Callable[[str, str, Json], None]]()
+    database = Database(cast("Path", held))
+    database.follow(cast("Store", SimpleNamespace(listeners=listeners)))
+    database.start()
+    listeners[0]("businesses", BUSINESS, {"name": "early"})
+    await asyncio.to_thread(held.begun.wait)
+    listeners[0]("businesses", BUSINESS, {"name": "late"})
+    stopping = asyncio.create_task(database.stop())
+    early, _ = await asyncio.wait([stopping], timeout=0.1)
+    held.free.set()
+    assert not early, "one thread writes at a time"
+    await stopping
+    with contextlib.closing(sqlite3.connect(held.path)) as connection:
+        assert connection.execute("SELECT content FROM store").fetchall() == [(b'{"name":"late"}',)]
 
 
 async def test_signed_urls_of_an_earlier_run_lead_nowhere(apis: Apis, tmp_path: Path) -> None:

@@ -482,6 +482,20 @@ async def test_a_pause_is_lifted_by_hand(loop: VirtualTimeLoop) -> None:
     assert all(window.paused_for == 0.0 and window.pause_cause is None for window in governor.snapshot().windows)
 
 
+@virtual
+async def test_a_pause_that_was_lifted_shortens_no_rhythm(loop: VirtualTimeLoop) -> None:
+    governor = Governor([Limit("ip", requests=100, window=30.0)], clock=loop.time, pace="smooth")
+    async with governor.admit({"ip"}) as admission:
+        admission.answered(status=429, headers={"Retry-After": "20"})
+    assert await governor.lift() == 1
+    waiting = [asyncio.create_task(send(governor)) for _ in range(50)]
+    await asyncio.sleep(0)
+    with pytest.raises(QuotaTimeout) as refused:
+        await send(governor, max_wait=0.0)
+    await asyncio.gather(*waiting)
+    assert refused.value.predicted_wait == pytest.approx(loop.time(), abs=1.0)
+
+
 @pytest.mark.parametrize("length", [1.0, 2.0, 10.0])
 @pytest.mark.parametrize("pace", ["auto", "burst", "smooth"])
 def test_those_who_wait_for_a_pause_leave_within_half_a_second_of_its_end_one_after_the_other(

@@ -530,6 +530,7 @@ def written(lines: list[Row]) -> bytes:
         (lambda line: line.update(weather="RAIN"), "weather is no key that is known"),
         (lambda line: line.update(delivery="off"), "'off', which is no value that is known: did you mean OFF"),
         (lambda line: line.update(start_time="2031-05-01T00:00:00"), "start_time names no zone: write it in UTC"),
+        (lambda line: line.update(end_time="2031-05-01T00:00:00"), "end_time names no zone"),
     ],
 )
 async def test_a_key_that_is_not_known_is_refused_with_its_line(

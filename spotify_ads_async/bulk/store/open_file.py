@@ -11,6 +11,7 @@ from typing import Self
 
 import msgspec
 
+from spotify_ads_async.bulk.records import PlanDamaged
 from spotify_ads_async.bulk.store import schema
 
 __all__ = ["OpenFile"]
@@ -20,6 +21,7 @@ class OpenFile:
     """An open plan, locked for others; a context manager."""
 
     _connection: sqlite3.Connection
+    _known: tuple[Path, tuple[int, int] | None] | None = None
     path: Path
 
     def close(self) -> None:
@@ -39,7 +41,18 @@ class OpenFile:
 
     @contextlib.contextmanager
     def transaction(self) -> Generator[None]:
-        """Everything inside becomes durable together, or not at all."""
+        """Everything inside becomes durable together, or not at all. The file must be where it was at the first time.
+
+        SQLite writes on beside a file that was moved, under its old name, where nobody would look for it.
+        """
+        file, known = self._known or (self.path.absolute(), None)
+        found = _identity(file)
+        if known not in {None, found}:
+            raise PlanDamaged(
+                f"{self.path} was moved, replaced or removed while it was worked on: put it back under that name, where"
+                " the files beside it still are, and resume it there"
+            )
+        self._known = file, found
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -56,3 +69,10 @@ class OpenFile:
             for name, value in msgspec.to_builtins(header).items()
         ]
         self._connection.executemany("INSERT OR REPLACE INTO header VALUES (?, ?)", values)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    with contextlib.suppress(FileNotFoundError):
+        there = path.stat()
+        return there.st_dev, there.st_ino
+    return None

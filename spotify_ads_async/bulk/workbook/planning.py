@@ -33,6 +33,7 @@ from spotify_ads_async.bulk.workbook.template import is_example
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.core.tasks import some_at_once
 from spotify_ads_async.errors import InvalidRequest
+from spotify_ads_async.locks import taken_off_loop
 from spotify_ads_async.models import AssetType
 from spotify_ads_async.operation import ListOperation
 from spotify_ads_async.operations import GET_ASSETS_BY_AD_ACCOUNT
@@ -126,7 +127,9 @@ async def _plan_workbook(
             remarks=header.remarks,
             guessed=header.guessed,
         )
-        await anyio.to_thread.run_sync(write_plan, path, about, made, things.media, things.items)
+        await taken_off_loop(
+            lambda: write_plan(path, about, made, things.media, things.items), lambda _: path.unlink(missing_ok=True)
+        )
     except BaseException:
         for _, part in made:
             part.unlink(missing_ok=True)

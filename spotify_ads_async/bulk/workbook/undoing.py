@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import anyio
-import anyio.to_thread
 import msgspec
 
 from spotify_ads_async.bulk.entities import ADS
@@ -72,7 +71,7 @@ async def plan_workbook_undo(ads: AdsClient, done: Path, path: Path, *, force: b
             inverse = path.with_name(f"{path.name}.{plural.replace(' ', '-')}")
             await plan_undo(ads, part, inverse, force=force)
             made.append((plural, inverse))
-        await anyio.to_thread.run_sync(write_plan, path, undo, made)
+        await taken_off_loop(lambda: write_plan(path, undo, made), lambda _: path.unlink(missing_ok=True))
     except BaseException:
         for _, inverse in made:
             inverse.unlink(missing_ok=True)

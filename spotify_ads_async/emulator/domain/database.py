@@ -11,6 +11,7 @@ import msgspec
 
 from spotify_ads_async.emulator.domain.store import Store
 from spotify_ads_async.emulator.domain.tables import Row
+from spotify_ads_async.locks import taken_off_loop
 
 __all__ = ["Database"]
 
@@ -64,10 +65,9 @@ class Database:
 
     def save_all(self, store: Store) -> None:
         """Write the whole store."""
-        self._changes = {
-            (table.name, identifier): row for table in store.tables() for identifier, row in table.rows.items()
-        }
-        self._write(self._taken())
+        self._write(
+            {(table.name, identifier): row for table in store.tables() for identifier, row in table.rows.items()}
+        )
 
     def follow(self, store: Store) -> None:
         """Write what changes from now on."""
@@ -76,9 +76,9 @@ class Database:
     def _note(self, owner: str, identifier: str, row: Row | None) -> None:
         self._changes[owner, identifier] = row
 
-    def _taken(self) -> dict[tuple[str, str], Row | None]:
+    async def _keep(self) -> None:
         changes, self._changes = self._changes, {}
-        return changes
+        await taken_off_loop(lambda: self._write(changes))
 
     def _write(self, changes: dict[tuple[str, str], Row | None]) -> None:
         puts = [(*place, msgspec.json.encode(row)) for place, row in changes.items() if row is not None]
@@ -97,10 +97,10 @@ class Database:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
-        await asyncio.to_thread(self._write, self._taken())
+        await self._keep()
 
     async def _flush(self) -> None:
         while True:
             await asyncio.sleep(_FLUSH_SECONDS)
             if self._changes:
-                await asyncio.shield(asyncio.to_thread(self._write, self._taken()))
+                await self._keep()

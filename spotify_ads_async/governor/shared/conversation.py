@@ -12,12 +12,13 @@ import os
 import socket
 import uuid
 from collections import deque
+from itertools import chain, groupby, islice
 from typing import NamedTuple
 
 from spotify_ads_async.governor.adaptive import AdaptiveLimits
 from spotify_ads_async.governor.grants import Ended, Grant, Grants, Outlook, Pause
 from spotify_ads_async.governor.shared.store import Claim, Exchange, Owner, Reply, WindowReport, lease_seconds
-from spotify_ads_async.governor.wait_queue import Flow, PendingRequest
+from spotify_ads_async.governor.wait_queue import Flow, PendingRequest, Priority
 from spotify_ads_async.governor.window import Window
 from spotify_ads_async.limits import Limit
 
@@ -27,7 +28,7 @@ logger = logging.getLogger("spotify_ads_async")
 
 _POLL_SECONDS, _POLL_SHARE = 0.2, 0.1
 _TRIPS_AHEAD = 1.5
-_MOST_FLOWS_IN_A_MESSAGE = 64
+_MOST_FLOWS_IN_A_MESSAGE, _MOST_REQUESTS_IN_A_MESSAGE = 64, 1000
 _DRIFT, _MARGIN_SECONDS = 0.0005, 0.05  # so far clocks run apart; beyond that somebody set one of them
 _NO_EPOCH = "?"  # of a set that cannot be trusted: whoever says it makes the store close the window
 
@@ -96,8 +97,7 @@ class Conversation:
 
     def _of_concern(self, now: float) -> list[Window]:
         """Those of which the store must go on hearing, or this process: that a hand ended a pause."""
-        windows = [*self._scheduler.windows.values()]
-        return [window for window in windows if window.out or window.waiting or window.paused_until > now]
+        return [one for one in [*self._scheduler.windows.values()] if one.out or one.waiting or one.paused_until > now]
 
     def message(self, *, leaving: bool = False) -> Message:
         """What to tell and to ask now."""
@@ -109,7 +109,7 @@ class Conversation:
         for flow, grants in self._flows.items():
             told.append((grants, grants.to_tell(0 if leaving else flow.waiting, now, self.lease)))
             # Also where grants became void, because the process stood still.
-            asks = not leaving and grants.ask_at <= now and flow.waiting > len(grants.usable)
+            asks = not leaving and grants.ask_at <= now + self._poll and flow.waiting > len(grants.usable)
             if asks and len(asking) < _MOST_FLOWS_IN_A_MESSAGE:
                 asking.append(flow)
                 grants.ask_at = math.inf  # until the answer, but for whoever comes meanwhile
@@ -129,18 +129,18 @@ class Conversation:
         return Message(exchange, now, list(tokens), asking, claims, told, news)
 
     def _claims(self, asking: list[Flow], places: dict[Window, int], now: float) -> list[tuple[Grants, Claim]]:
-        """For those who wait and have no grant: interactive ones first, and in a class whose first came first."""
+        """For those who wait and have no grant: interactive ones first, and in a class who came first."""
+        waiting: list[PendingRequest] = []
+        for flow in asking:
+            granted, most = len(self._flows[flow].usable), min(self._can_leave_soon(one, now) for one in flow.windows)
+            both = chain(flow.interactive.values(), flow.bulk.values())
+            waiting += islice(both, granted, granted + min(most, _MOST_REQUESTS_IN_A_MESSAGE // len(asking)))
+        waiting.sort(key=lambda one: (one.priority is Priority.BULK, one.number))
         found: list[tuple[Grants, Claim]] = []
-        firsts = [(False, next(iter(flow.interactive)), flow) for flow in asking if flow.interactive]
-        firsts += [(True, next(iter(flow.bulk)), flow) for flow in asking if flow.bulk]
-        for bulk, _, flow in sorted(firsts):
-            grants, most = self._flows[flow], min(self._can_leave_soon(window, now) for window in flow.windows)
-            both = len(flow.interactive), flow.waiting
-            interactive, lacking = (max(0, min(most, waiting - len(grants.usable))) for waiting in both)
-            if count := lacking - interactive if bulk else interactive:
-                claim = Claim([places[window] for window in flow.windows], self._numbers, count, bulk)
-                found.append((grants, claim))
-                self._numbers += count
+        for (flow, priority), run in groupby(waiting, key=lambda one: (one.flow, one.priority)):
+            count, windows = sum(1 for _ in run), [places[window] for window in flow.windows]
+            found.append((self._flows[flow], Claim(windows, self._numbers, count, priority is Priority.BULK)))
+            self._numbers += count
         return found
 
     def _can_leave_soon(self, window: Window, now: float) -> int:

@@ -457,6 +457,23 @@ def test_those_who_need_other_windows_are_not_passed_by_whoever_comes_later() ->
     run_virtually(lambda _: scenario())
 
 
+def test_of_two_clients_whoever_came_first_leaves_first() -> None:
+    async def scenario() -> None:
+        fleet, left = Fleet(seed=21, processes=1), list[int]()
+
+        async def send(number: int) -> None:
+            async with governor.scope(client_id=str(number % 2)).admit({"ip"}):
+                left.append(number)
+
+        async with fleet.governor(0) as governor, asyncio.TaskGroup() as group:
+            for number in range(150):
+                group.create_task(send(number))
+                await asyncio.sleep(0.01)
+        assert all(set(left[:most]) == set(range(most)) for most in (50, 100)), left
+
+    run_virtually(lambda _: scenario())
+
+
 def test_each_of_many_clients_has_its_turn_at_a_store_that_is_far_away() -> None:
     async def scenario() -> None:
         fleet = Fleet(seed=19, processes=1, latency=0.4, limits=PUBLISHED_LIMITS)
