@@ -351,6 +351,17 @@ async def test_killed_while_publishing_is_settled_by_reading_back(world: World) 
     assert {world.effects[row.entity_id] for row in rows_of(plan)} == {1}
 
 
+async def test_a_list_that_is_refused_says_nothing_of_a_draft(world: World) -> None:
+    plan = await world.plan(world.names(1))
+    world.server.add_fault("lost_answer", operation="updateAdSetDraft", times=1)
+    refused = world.server.add_fault("error", operation="getAdSetDrafts", status=400)
+    await world.apply(plan, DRAFT)
+    assert outcomes_of(plan) == {"unknown": 1}
+    refused.remove()
+    await world.resume(plan)
+    assert outcomes_of(plan) == {"staged": 1}
+
+
 async def test_what_cannot_be_read_back_is_unknown_until_the_next_run(world: World) -> None:
     plan = await world.plan(world.names(1))
     await world.apply(plan, DRAFT)
@@ -445,6 +456,28 @@ async def test_what_others_add_before_a_publication_is_read_back_stays_at_undo(w
     await world.apply(undo)
     assert outcomes_of(undo) == {"done": 1}
     assert world.account.ad_sets.get(before["id"])["targets"] == {**before["targets"], "language": "sv"}
+
+
+@pytest.mark.parametrize("published", [True, False])
+async def test_what_is_live_of_a_row_that_others_changed_before_it_is_read_back_is_named_at_undo(
+    world: World, *, published: bool
+) -> None:
+    before = world.ad_sets[0]
+    rows = [[before["id"], "Ours", "ADV_2_2"]]
+    plan = await world.plan(world.write("changes.csv", ["ad_set_id", "name", "category"], rows))
+    await world.apply(plan, DRAFT)
+    world.server.add_fault("lost_answer" if published else "reset", operation="publishCampaignDraft", times=1)
+    unread = world.server.add_fault("error", operation="getCampaignDraftsV3", status=403, skip=1)
+    await world.resume(plan, PUBLISH)
+    unread.remove()
+    if not published:
+        world.account.campaign_drafts.remove(before["campaign_id"])
+    world.account.ad_sets.put({**world.account.ad_sets.get(before["id"]), "name": "Theirs"})
+    await world.resume(plan)
+    assert outcomes_of(plan) == {"failed": 1}
+    undo = world.folder / "undo"
+    await bulk.plan_undo(world.ads, plan, undo)
+    assert [row.conflicts[0].found for row in rows_of(undo)] == (["Theirs"] if published else [])
 
 
 async def test_what_others_change_that_no_draft_holds_stays_at_publishing_and_at_undo(world: World) -> None:

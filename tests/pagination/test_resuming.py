@@ -29,6 +29,7 @@ from pagination.list_server import (
 from spotify_ads_async.errors import ConfigurationError, WalkIncomplete
 from spotify_ads_async.operation import ListOperation
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.pagination.high_water_mark import HighWaterMark
 
 
 async def walk_some(call: ListCall[Row], count: int) -> tuple[list[Row], str]:
@@ -231,6 +232,7 @@ async def test_a_position_survives_the_process() -> None:
 import asyncio
 from pagination.list_server import ROWS, ListServer, offset_answers, rows
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.pagination.high_water_mark import HighWaterMark
 
 async def main():
     walk = ListCall(ListServer(offset_answers(rows(300))), ROWS, query={"name": "x"}).walk()
@@ -292,3 +294,15 @@ async def test_rows_that_change_places_are_not_looked_for_without_end() -> None:
     with pytest.raises(WalkIncomplete):
         await ListCall(server, ROWS).reading_ahead(0).collect()
     assert len(server.queries) < 1500
+
+
+def test_a_new_row_before_the_place_does_not_move_it() -> None:
+    mark = HighWaterMark(0)
+    mark.page(0, ["a", "b", "c"], [0, 1, 2], total=4, first=True)
+    mark.page(2, ["new", "c", "d"], [0, 2], total=5, first=False)
+    assert [mark.place(taken)[:2] for taken in (0, 1, 2, None)] == [
+        (("a", "b", "c"), 3),
+        (("a", "b", "c"), 3),
+        (("a", "b", "c", "d"), 5),
+        (("a", "b", "c", "d"), 5),
+    ]

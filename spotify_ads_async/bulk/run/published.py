@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
-from spotify_ads_async.bulk.plan.effects import Conflict, shown
+from spotify_ads_async.bulk.plan.effects import Conflict, reached, shown
 from spotify_ads_async.bulk.plan.state import Edit, State, edits_between, leaf, writable
 from spotify_ads_async.bulk.records import RowWork, StepOutcome, StepState
 from spotify_ads_async.bulk.run.outcomes import judged_later
@@ -85,7 +85,12 @@ def read_back(entity: Entity, work: RowWork, now: dict[str, Any], *, again: bool
         "the draft is gone, and its values are not live: somebody deleted it, or changed the values since;"
         " --retry-failed stages it anew"
     )
-    return StepOutcome(state=StepState.WAITING if again else StepState.FAILED, reason="" if again else reason)
+    if again:
+        return StepOutcome(state=StepState.WAITING)
+    # Where some of the values are live it may have been published: undo looks at those of a row that was.
+    edits = edits_between({name: work.before.get(name) for name in work.after}, work.after)
+    is_live = any(reached(_known(edit.after), leaf(now, edit.path), edit.before) for edit in edits)
+    return StepOutcome(state=StepState.FAILED, reason=reason, found=outcome.found if is_live else None)
 
 
 def _edits(entity: Entity, before: State, now: State) -> Iterator[Edit]:

@@ -251,7 +251,7 @@ class RowRunner:
         try:
             return await self.writer.read_back(work, step, str(error))
         except SpotifyAdsError as problem:
-            if _is_missing(problem):
+            if _is_missing(problem) and not self._header.drafts:  # of drafts a list was read, which is there
                 return failure(problem)
             return StepOutcome(
                 state=StepState.UNKNOWN,
