@@ -30,7 +30,6 @@ _SAMPLED_LINES = 30
 _CHUNK = 1024 * 1024
 # How spreadsheets are kept from changing an id: the cell is a formula that gives a text.
 _TEXT_FORMULA = re.compile(r'="(?P<text>(?:[^"]|"")*)"')
-_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 csv.field_size_limit(max(LARGEST_LINE, csv.field_size_limit()))
 

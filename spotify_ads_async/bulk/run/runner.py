@@ -26,18 +26,11 @@ from spotify_ads_async.bulk.store.journal import Journal
 from spotify_ads_async.bulk.store.plan_file import PlanFile
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.core.tasks import leave
-from spotify_ads_async.errors import (
-    ConnectionFailed,
-    SpotifyAdsError,
-    StoreUnavailable,
-)
+from spotify_ads_async.errors import SpotifyAdsError
 from spotify_ads_async.events import RowApplied
 from spotify_ads_async.locks import taken_off_loop
 
 __all__ = ["Run"]
-
-_NO_NETWORK = (ConnectionFailed, StoreUnavailable)
-_REFUSED = 400
 
 
 class Run:
@@ -59,8 +52,7 @@ class Run:
     Raises (on entering):
         FileNotFoundError, NotAPlan, PlanInUse: see :meth:`PlanFile.open`.
         WrongPlan: the plan is unfinished, was made for another address, has begun before, or has unusual amounts of
-        money that
-            nobody agreed to.
+            money that nobody agreed to.
     """
 
     def __init__(self, ads: AdsClient, path: Path, options: Options, *, resumes: bool) -> None:
