@@ -44,6 +44,7 @@ _Fields = Annotated[Sequence[str], Field(description="Only these fields; all if 
 _Metrics = Annotated[Sequence[str], Field(description="Such as IMPRESSIONS, CLICKS, SPEND")]
 _NO_TOTAL = "does not add up over rows"
 _MOST_ROWS, _MOST_CHANGES, _MOST_DAYS = 10_000, 1_000, 400
+_MOST_REMARKS, _LONGEST_REMARK = 10, 300
 
 
 def ads_server(ads: AdsClient, writer: Writer | None = None) -> MCPServer:
@@ -125,6 +126,8 @@ class _Reader:
             "period": f"{first_day} to {last_day}" if by_day else "all time: by LIFETIME, days play no part",
             "totals": {one: total_of(found, one) if adds_up(one) else _NO_TOTAL for one in fields},
         }
+        remarks = [remark[:_LONGEST_REMARK] for remark in call.warnings[:_MOST_REMARKS]]
+        about |= {"server_says": remarks} if remarks else {}
         drawn = [metric for metric in fields if adds_up(metric)] if with_chart and by_day else []
         about |= {"chart": "none: no metric here adds up over rows by day"} if with_chart and not drawn else {}
         pictures = [_chart(found, drawn, first_day, last_day)] if drawn else []

@@ -442,6 +442,32 @@ async def test_reports_with_totals_and_a_picture_when_asked_for(server: Emulator
     assert [one.type for one in drawn.content] == ["text", "image"]
 
 
+async def test_what_the_server_remarks_on_a_report_is_told_with_it() -> None:
+    """A warning may say that figures are not all there yet."""
+    ad_account_id = "ce4ff15e-f04d-48b9-9ddf-fb3c85fbd57a"
+    report = answer(200, {"rows": [], "warnings": ["yesterday is incomplete", *(f"{n}" * 1_000 for n in range(1, 30))]})
+    account = answer(200, {"id": ad_account_id, "currency_code": "USD"})
+    async with (
+        RawServer(script=[report, account]) as server,
+        Governor([]) as governor,
+        AdsClient("canary-token", base_url=server.base_url, governor=governor) as ads,
+        Client(ads_server(ads)) as client,
+    ):
+        content = await told(
+            client,
+            "report",
+            ad_account_id=ad_account_id,
+            entity_type="CAMPAIGN",
+            metrics=["CLICKS"],
+            first_day="2026-11-01",
+            last_day="2026-11-01",
+            by="LIFETIME",
+            entity_ids=[ad_account_id],
+        )
+    assert content["server_says"][0] == "yesterday is incomplete"
+    assert len(json.dumps(content)) < 4_000
+
+
 async def test_an_expired_sign_in_is_one_plain_sentence(server: Emulator, call: Call) -> None:
     server.add_fault("error", status=401)
     answer = await call("list_accounts")
