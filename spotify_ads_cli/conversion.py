@@ -12,6 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+import typer
 from typer.core import TyperArgument, TyperOption
 
 __all__ = ["convert_what_needs_it"]
@@ -44,11 +45,23 @@ class _Conversion:
         if value is None:
             return () if several else None
         described = getattr(param, "type_descriptor", None)
+        if described and described.annotation in {str, list[str]} and not _is_text(value):
+            raise typer.BadParameter("it holds bytes that are no text in UTF-8", ctx=ctx, param=param)
         taken = described and _taken(described.annotation, described.parameter_info, value, param.default)
         return self._make().coerce(value, param=param, ctx=ctx) if taken is None else taken
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - typer's own
         return getattr(self._make(), name)
+
+
+def _is_text(value: Any) -> bool:  # noqa: ANN401 - typer's own
+    """Whether UTF-8 holds what was given; a file's name (``@FILE``) may be any bytes."""
+    texts = [text for text in ([value] if isinstance(value, str) else value) if not text.isascii()]
+    if not texts:
+        return True
+    from spotify_ads_async.types import is_text  # noqa: PLC0415 - help needs none, and it brings the whole package
+
+    return all(is_text(text) or text.startswith("@") for text in texts)
 
 
 def _taken(kind: Any, info: Any, value: Any, default: Any) -> Any:  # noqa: ANN401 - typer's own

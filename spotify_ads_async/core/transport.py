@@ -275,9 +275,8 @@ async def _form(parts: tuple[Part, ...]) -> tuple[bytes, str]:
 
 
 def _append(form: aiohttp.MultipartWriter, part: Part) -> None:
-    content = part.content if isinstance(part.content, bytes) else part.content.encode()
-    file = part.filename is not None
-    payload = form.append_payload(_Body(content, "application/octet-stream" if file else "text/plain; charset=utf-8"))
+    kind = "text/plain; charset=utf-8" if part.filename is None else "application/octet-stream"
+    payload = form.append_payload(_Body(part.content, kind))
     if part.filename is None:
         payload.set_content_disposition("form-data", name=part.name)
     else:

@@ -40,7 +40,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     """One field of a multipart body; ``filename`` is set for the file."""
 
     name: str
-    content: str | bytes
+    content: bytes
     filename: str | None = None
 
 
@@ -70,16 +70,25 @@ def request(
 
     Raises:
         InvalidRequest: a value breaks a rule of the API document or of its published behaviour, or, ``validate`` or
-            not, a path parameter could leave its segment.
+            not, a path parameter could leave its segment, or a text holds what UTF-8 cannot.
     """
     given = {name: value for name, value in query.items() if value is not UNSET} if query else query
     target = None
     if validate:
         target, body = validation.check_request(operation, path=path, query=given, body=body, now=now)
-    if target is None:
-        target = _quoted(operation, path)
-    if given:
-        target = f"{target}?{_query_string(given)}"
+    try:
+        if target is None:
+            target = _quoted(operation, path)
+        return _in_bytes(operation, f"{target}?{_query_string(given)}" if given else target, body)
+    except UnicodeEncodeError as problem:
+        raise errors.InvalidRequest(
+            f"a text cannot be sent: UTF-8 does not hold {problem.object[problem.start : problem.end]!a}",
+            operation=operation.id,
+            rule="no lone surrogates",
+        ) from None
+
+
+def _in_bytes(operation: Operation[Any], target: str, body: object) -> HttpRequest:
     if body is None:
         return HttpRequest(method=operation.method, target=target)
     if operation.multipart:
@@ -179,7 +188,7 @@ def _parts(body: object) -> tuple[Part, ...]:
         if isinstance(value, bytes | bytearray | memoryview):
             parts.append(Part(name=field, content=bytes(cast("bytes", value)), filename=field))
         else:
-            parts.append(Part(name=field, content=_text(value)))
+            parts.append(Part(name=field, content=_text(value).encode()))
     return tuple(parts)
 
 

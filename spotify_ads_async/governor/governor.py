@@ -22,7 +22,7 @@ from spotify_ads_async.governor.wait_queue import Flow, Priority
 from spotify_ads_async.governor.window import Window
 from spotify_ads_async.limits import PUBLISHED_LIMITS, Limit, checked_limits
 from spotify_ads_async.loops import LoopAway, on_loop
-from spotify_ads_async.types import Secret
+from spotify_ads_async.types import Secret, is_text
 
 __all__ = ["Governor", "Pace", "Scope"]
 
@@ -92,7 +92,8 @@ class Governor:
             )
         self.limits = checked_limits(limits)
         self.pace: Pace = pace
-        self._client_id, self._ip, self._clock_resolution = client_id, ip, clock_resolution
+        self._client_id, self._ip = _text("client_id", client_id), _text("ip", ip)
+        self._clock_resolution = clock_resolution
         self._listeners = Listeners()
         longest_pause = min(longest_pause, _LONGEST_PAUSE_SECONDS)
         self._scheduler = Scheduler(clock or _awake, self._listeners, longest_pause, counted_within)
@@ -131,8 +132,12 @@ class Governor:
         return 0 if self._claims is None else self._claims.exchanges
 
     def scope(self, *, origin: str = "", client_id: str | None = None) -> Scope:
-        """The same governor for calls to one API origin in one client's name."""
-        key = (origin, client_id or self._client_id)
+        """The same governor for calls to one API origin in one client's name.
+
+        Raises:
+            ConfigurationError: the client ID is no text that UTF-8 can hold.
+        """
+        key = (origin, _text("client_id", client_id or self._client_id))
         if key not in self._scopes:
             self._scopes.setdefault(key, Scope(self._adaptive, partial(self._flow, *key)))  # threads may come at once
         return self._scopes[key]
@@ -246,6 +251,13 @@ class Scope:
                 self._flows.setdefault(names, self._flow_of(names))
             flow = self._flows[names]
         return Admission(self._adaptive, flow, priority, max_wait)
+
+
+def _text(name: str, value: str) -> str:
+    """An identity, as a store keeps it: one that it cannot hold would fail everybody who shares the governor."""
+    if not is_text(value):
+        raise ConfigurationError(f"{name} holds bytes that are no text in UTF-8")
+    return value
 
 
 def _place(identity: str, origin: str) -> str:

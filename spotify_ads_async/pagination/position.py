@@ -72,5 +72,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def list_digest(path: Mapping[str, str], query: Mapping[str, object]) -> str:
     """A short digest of which list this is: its path, filters and order, not the place in it."""
     which = {name: value for name, value in query.items() if name not in _PLACE}
-    text = msgspec.json.encode([dict(path), which], order="deterministic", enc_hook=str)
+    try:
+        text = msgspec.json.encode([dict(path), which], order="deterministic", enc_hook=str)
+    except UnicodeEncodeError:  # no request holds it either, which the call says better
+        return ""
     return hashlib.blake2b(text, digest_size=8).hexdigest()

@@ -33,7 +33,7 @@ _NOT_PASSED_ON = _OWN | _OF_ONE_HOP | {"te", "trailer", "transfer-encoding", "up
 """The proxy's own headers, those of one hop (RFC 9110, 7.6.1), and what the next hop's own HTTP says anew."""
 _CLIMBS = re.compile(r"[/\\]\.{1,2}(?:;[^/\\]*)?(?:[/\\]|\Z)")
 _UNKNOWN_OPERATION = frozenset({"client_id", "ip"})
-_CLIENT_ID = msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")
+_CLIENT_ID = msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f\ud800-\udfff]*\Z")
 
 _routes: Router[frozenset[str]] = Router()
 for _operation in OPERATIONS.values():

@@ -135,6 +135,34 @@ def test_a_system_that_gives_no_more_files_ends_no_command(monkeypatch: pytest.M
     assert len(asked) == 1
 
 
+BYTES = os.fsdecode(b"ab\xff")
+NO_TEXT: Mapping[str, tuple[list[str], dict[str, str]]] = {
+    "an argument": (["config", "set", "ad_account", BYTES], {}),
+    "an option": (["campaigns", "list", "--ad-account", BYTES], {}),
+    "an option given twice": (["campaigns", "list", "--ad-account", BYTES, "--ad-account", BYTES], {}),
+    "an option's variable": (["campaigns", "list"], {"SPOTIFY_ADS_AD_ACCOUNT_ID": BYTES}),
+    "a setting": (["campaigns", "list"], {"SPOTIFY_ADS_CLIENT_ID": BYTES}),
+    "a sign-in": (["login", "--no-browser", "--client-id", BYTES], {}),
+}
+
+
+@linux
+@pytest.mark.parametrize("name", NO_TEXT)
+def test_bytes_that_are_no_text_are_no_traceback(spotify_ads: CommandLine, name: str) -> None:
+    arguments, environment = NO_TEXT[name]
+    ended = spotify_ads.run(*arguments, **environment)
+    assert ended.returncode == 2
+    assert "bytes that are no text in UTF-8" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@linux
+def test_a_file_whose_name_is_no_text_is_read(spotify_ads: CommandLine) -> None:
+    (spotify_ads.folder / BYTES).write_text('{"name": "Bytes", "objective": "REACH"}')
+    ended = spotify_ads.run("campaigns", "create", "--body", f"@{BYTES}", "--yes")
+    assert (ended.returncode, ended.stderr[:20]) == (0, "made: campaign Bytes")
+
+
 NO_ROOM = "error: the output could not be written to its end (No space left on device): make room where it goes to"
 NO_APP = "error: a sign-in needs the app's client ID, from its page in Spotify's developer dashboard"
 STREAMS: Mapping[str, tuple[int, str]] = {

@@ -13,6 +13,7 @@ import socket
 import time
 import tracemalloc
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -501,6 +502,31 @@ async def test_a_preference_that_cannot_be_read_is_refused(http: aiohttp.ClientS
         assert got.status == 400
         assert (await got.json())["error"]
     assert not server.received
+
+
+async def test_a_client_id_that_is_no_text_is_refused_and_spoils_nothing(
+    http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    governor = Governor(store=f"sqlite:///{tmp_path / 'quota.db'}")
+    async with (
+        RawServer(otherwise=answer(200, [])) as server,
+        governor,
+        QuotaProxy(governor, upstream=server.base_url, port=0) as proxy,
+    ):
+        host = proxy.origin.rpartition("/")[2]
+        reader, writer = await asyncio.open_connection(*host.split(":"))
+        writer.write(f"GET /ads/v3/businesses HTTP/1.1\r\nHost: {host}\r\n".encode())
+        writer.write(b"Authorization: Bearer canary-token\r\nX-Quota-Client-Id: \xff\r\n\r\n")
+        assert (await reader.readline()).split()[1] == b"400"
+        writer.close()
+        async with http.get(f"{proxy.base_url}/businesses", headers=SIGNED) as got:
+            assert got.status == 200
+
+
+@pytest.mark.parametrize("name", ["client_id", "ip"])
+def test_a_governor_takes_no_name_that_a_store_cannot_hold(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{name} holds bytes that are no text"):
+        Governor(**{name: "\udcff"})  # type: ignore[arg-type]
 
 
 async def test_the_line_is_bounded(http: aiohttp.ClientSession) -> None:

@@ -22,8 +22,8 @@ from spotify_ads_async import (
     Secret,
     TransportOptions,
 )
-from spotify_ads_async.models import AdSetStatus
-from spotify_ads_async.operations import GET_AD_SETS_BY_AD_ACCOUNT_ID, UPDATE_PIXEL_BY_ID
+from spotify_ads_async.models import AdSetStatus, AssetChunk, AssetType
+from spotify_ads_async.operations import GET_AD_SETS_BY_AD_ACCOUNT_ID, TRANSFER_CHUNKED_ASSET, UPDATE_PIXEL_BY_ID
 
 WIDE = Limit("client_id", requests=1500, window=30.0)
 
@@ -169,6 +169,27 @@ async def test_whatever_a_path_parameter_holds_is_encoded(value: str) -> None:
     assert head == f"/ads/v3/businesses/{ACCOUNT}/pixels"
     assert set(last) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~%")
     assert last.count("%25") == value.count("%")
+
+
+async def test_a_text_that_no_request_can_hold_is_refused_even_unchecked() -> None:
+    half = "ab\udcff"
+    async with RawServer() as server, client(server.base_url) as ads:
+        view = ads.with_options(validate=False)
+        places = {"business_id": ACCOUNT, "pixel_id": ACCOUNT}
+        for path, query, body in (
+            (places | {"pixel_id": half}, {}, None),
+            (places, {"filter": half}, None),
+            (places, {}, {"name": half}),
+        ):
+            with pytest.raises(InvalidRequest, match="UTF-8"):
+                await view.call(UPDATE_PIXEL_BY_ID, path=path, query=query, body=body)
+        for account in (ads.ad_account(half), view.ad_account(half)):
+            with pytest.raises(InvalidRequest):
+                await account.ad_sets.list().collect()
+        form = AssetChunk(media=b"", upload_section=1, upload_session_id=half, asset_type=AssetType.AUDIO)
+        with pytest.raises(InvalidRequest, match="UTF-8"):
+            await view.call(TRANSFER_CHUNKED_ASSET, path={"ad_account_id": ACCOUNT, "asset_id": ACCOUNT}, body=form)
+        assert not server.received
 
 
 async def test_a_missing_path_parameter_is_refused_even_unchecked() -> None:

@@ -15,7 +15,7 @@ import msgspec
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor.grants import Outlook, Pause
 from spotify_ads_async.limits import Limit
-from spotify_ads_async.types import Secret
+from spotify_ads_async.types import Secret, is_text
 
 __all__ = ["Claim", "Exchange", "KeptWindow", "Owner", "Reply", "State", "Store", "WindowReport"]
 __all__ += ["lease_seconds", "lift_pauses", "open_store"]
@@ -173,6 +173,8 @@ def open_store(url: str | Secret, *, timeout: float) -> Store | None:
     address, url = url if isinstance(url, Secret) else Secret(url), ""
     if address.reveal() == "memory":
         return None
+    if not is_text(address.reveal()):
+        raise ConfigurationError("store: the URL holds bytes that are no text in UTF-8")
     kind = _SCHEME.fullmatch(address.reveal().partition(":")[0])
     if kind is not None and kind["file"]:
         from spotify_ads_async.governor.shared.sqlite import SqliteStore  # noqa: PLC0415 (where it is used)
