@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import weakref
 from collections.abc import Callable
@@ -13,7 +14,6 @@ __all__ = ["LEFT_TO_THE_PARENT", "when_forked"]
 LEFT_TO_THE_PARENT: list[object] = []
 """What is under way there: to collect it here would end it, and the other side would hear of that."""
 
-
 _every = weakref.WeakKeyDictionary[object, Callable[[object], None]]()
 
 
@@ -24,8 +24,9 @@ def when_forked(begin_anew: Callable[[], None]) -> None:
 
 
 def _after_fork() -> None:
-    for one, begin_anew in list(_every.items()):
-        begin_anew(one)
+    with contextlib.ExitStack() as every:  # where one fails, the others begin anew all the same
+        for one, begin_anew in list(_every.items()):
+            every.callback(begin_anew, one)
 
 
 if hasattr(os, "register_at_fork"):

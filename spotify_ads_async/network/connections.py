@@ -371,13 +371,15 @@ class Connections:
             return
         # Ending them would tell the other side, and the parent's loop, which has them in its poll.
         LEFT_TO_THE_PARENT.append(self._pool)
+        numbers = [number for one in self._sockets if (number := one.fileno()) >= 0]
+        self._pool, self._sockets = None, weakref.WeakSet()
+        for number in numbers[:1]:
+            os.close(number)  # the parent may have as many files open as it may
         nothing = os.open(os.devnull, os.O_RDWR)
-        for one in list(self._sockets):
-            if one.fileno() >= 0:
-                os.dup2(nothing, one.fileno(), inheritable=False)
-        os.close(nothing)
-        self._sockets = weakref.WeakSet()
-        self._pool = None
+        for number in {*numbers} - {nothing}:
+            os.dup2(nothing, number, inheritable=False)
+        if nothing not in numbers:
+            os.close(nothing)
 
 
 async def _until_closed(http: aiohttp.ClientSession) -> AsyncGenerator[None]:

@@ -165,3 +165,49 @@ def test_a_forked_child_whose_windows_are_in_memory_is_told_once() -> None:
         process.join()
         assert "SPOTIFY_ADS_STORE=sqlite" in told
         asyncio.run(ads.aclose())
+
+
+OUT_OF_FILES = """
+import asyncio, os, resource, sys
+from spotify_ads_async import AdsClient, Governor, Limit
+
+account, base_url = sys.argv[1:]
+ads = AdsClient("a-token", base_url=base_url, governor=Governor([]))
+governor = Governor([Limit("ip", requests=3, window=1000.0)])
+
+def windows_of_a_child():
+    files = []
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, limits[1]))
+    try:
+        while True:
+            files.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        child = os.fork()
+    if child == 0:
+        os._exit(governor.snapshot().windows[0].in_flight)
+    for file in files:
+        os.close(file)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+async def main():
+    async with ads, governor.admit({"ip"}):
+        await ads.ad_account(account).ad_sets.list(limit=1)
+        print(windows_of_a_child(), "of the parent's requests are under way in its child")
+        await ads.ad_account(account).ad_sets.list(limit=1)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_child_of_a_parent_that_may_open_no_more_files_begins_anew_as_well() -> None:
+    async with Emulator(ad_sets=1) as server:
+        program = await asyncio.create_subprocess_exec(
+            sys.executable, "-W", "ignore::DeprecationWarning", "-c", OUT_OF_FILES,
+            server.ad_account_id, server.base_url,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        async with asyncio.timeout(60.0):
+            said, _ = await program.communicate()
+        assert said.decode() == "0 of the parent's requests are under way in its child\n"
+        assert program.returncode == 0
