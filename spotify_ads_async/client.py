@@ -304,9 +304,11 @@ class AdsClient(RootResources):
 
     async def aclose(self) -> None:
         """Close the connections, and the governor if it is this client's own."""
-        await self._session.aclose()
-        if self._owned_governor is not None:
-            await self._owned_governor.aclose()
+        try:
+            await self._session.aclose()
+        finally:  # also where the closing is cancelled: what has begun ends by itself
+            if self._owned_governor is not None:
+                await self._owned_governor.aclose()
 
     async def __aenter__(self) -> Self:
         return self

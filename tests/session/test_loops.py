@@ -25,7 +25,7 @@ import anyio
 import pytest
 from support import calls
 from support.calls import client
-from support.raw_server import RawServer, stall
+from support.raw_server import RawServer, answer, stall
 from support.server_thread import server_in_a_thread
 
 from spotify_ads_async import (
@@ -489,3 +489,27 @@ def test_a_shared_quota_at_the_end_of_the_interpreter_is_refused_in_words(tmp_pa
         [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=False
     )
     assert (ended.stdout, "Traceback" in ended.stderr) == ("True\n", False)
+
+
+async def test_a_client_whose_closing_is_cancelled_leaves_nothing_behind(
+    server: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPOTIFY_ADS_BASE_URL", server.base_url)
+    monkeypatch.setenv("SPOTIFY_ADS_ACCESS_TOKEN", "a-token")
+    monkeypatch.setenv("SPOTIFY_ADS_STORE", f"sqlite:///{tmp_path / 'quota.db'}")
+    server.otherwise = answer(200, calls.READ.answer)
+    before, sockets = asyncio.all_tasks(), open_sockets()
+    with anyio.CancelScope() as scope:
+        async with AdsClient.from_env() as ads:
+            await calls.READ.by(ads)
+            scope.cancel()  # from here on every await of the closing ends in a cancellation
+    async with asyncio.timeout(30):
+        while asyncio.all_tasks() != before or names_of_threads("file quota.db"):  # noqa: ASYNC110 (what ends by itself tells nobody)
+            await asyncio.sleep(0.01)
+    assert open_sockets() == sockets
+    with pytest.raises(ConfigurationError, match="closed"):
+        await calls.READ.by(ads)
+
+
+def names_of_threads(beginning: str) -> list[str]:
+    return [one.name for one in threading.enumerate() if one.name.startswith(beginning)]
