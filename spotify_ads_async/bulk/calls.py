@@ -13,7 +13,7 @@ import anyio.to_thread
 import msgspec
 
 from spotify_ads_async.bulk.entities import ENTITIES, Entity
-from spotify_ads_async.bulk.plan import planner, undo
+from spotify_ads_async.bulk.plan import planner
 from spotify_ads_async.bulk.plan.cells import CLEAR
 from spotify_ads_async.bulk.plan.effects import Conflict
 from spotify_ads_async.bulk.plan.expressions import BadExpression, parse_condition, parse_setting
@@ -44,6 +44,7 @@ from spotify_ads_async.bulk.resumed import budgets_resumed
 from spotify_ads_async.bulk.run.options import Options, Progress
 from spotify_ads_async.bulk.run.runner import Run
 from spotify_ads_async.bulk.store.plan_file import PlanFile, is_plan, now_text
+from spotify_ads_async.bulk.undo import plan_undo as plan_undo_of_changes
 from spotify_ads_async.bulk.workbook.planning import plan_file
 from spotify_ads_async.bulk.workbook.records import NewItem, NewState, WorkbookHeader
 from spotify_ads_async.bulk.workbook.run import WorkbookRun
@@ -223,7 +224,7 @@ async def plan_selection(
 
 
 async def plan_undo(ads: AdsClient, done: Path, plan: Path, *, force: bool = False, archive: bool = False) -> None:
-    """Make the plan that takes back what another plan did; see :func:`spotify_ads_async.bulk.plan.undo.plan_undo`.
+    """Make the plan that takes back what another plan did; see :func:`spotify_ads_async.bulk.undo.plan_undo`.
 
     Rows that somebody changed since are conflicts in it, or overwritten with ``force``. Of a workbook's plan, drafts of
     what is new are deleted, and what is published by now stays, or is archived with ``archive``:
@@ -237,7 +238,7 @@ async def plan_undo(ads: AdsClient, done: Path, plan: Path, *, force: bool = Fal
     if is_workbook_plan(done):
         await plan_workbook_undo(_bulk(ads), done, plan, force=force, archive=archive)
     else:
-        await undo.plan_undo(_bulk(ads), done, plan, force=force)
+        await plan_undo_of_changes(_bulk(ads), done, plan, force=force)
 
 
 def apply(ads: AdsClient, plan: Path, options: Options | None = None) -> Run:

@@ -509,6 +509,17 @@ async def test_undo_says_that_what_is_staged_is_not_live(world: World) -> None:
         assert "is staged in a draft" in row.reason
 
 
+async def test_undo_leaves_live_what_others_made_as_wanted_beside_a_draft(world: World) -> None:
+    plan = await world.plan(world.names(2))
+    await world.apply(plan, DRAFT)
+    theirs, wanted = world.ad_sets[0], rows_of(plan)[0].after["name"]
+    world.account.ad_sets.put({**theirs, "name": wanted})
+    await bulk.plan_undo(world.ads, plan, world.folder / "undo", force=True)
+    assert [row.outcome for row in rows_of(world.folder / "undo")] == [bulk.RowOutcome.REFUSED] * 2
+    await world.apply(world.folder / "undo")
+    assert world.account.ad_sets.get(theirs["id"])["name"] == wanted
+
+
 @pytest.mark.parametrize("plural", ["ad sets", "ads"])
 async def test_edits_since_staging_are_held_and_come_back_with_undo(world: World, plural: str) -> None:
     table = world.account.ad_sets if plural == "ad sets" else world.account.ads

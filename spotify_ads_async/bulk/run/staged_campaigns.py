@@ -91,6 +91,18 @@ class StagedCampaigns:
                 found[campaign.id] = gone
         return found
 
+    async def drafted(self) -> frozenset[int]:
+        """The rows whose drafts are there.
+
+        Raises:
+            SpotifyAdsError: the drafts cannot be read.
+        """
+        campaigns = [one for one in await self.in_state() if one.draft_id]
+        gone = await self.gone(campaigns)
+        missing = {row.step.row for one in gone.values() for row in one.rows}
+        made = {row.step.row for one in campaigns for row in await self.rows(one) if row.draft_id}
+        return frozenset(made - missing)
+
     async def conclude(
         self,
         campaign: DraftCampaign,

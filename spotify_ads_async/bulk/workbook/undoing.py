@@ -9,12 +9,12 @@ import anyio
 import msgspec
 
 from spotify_ads_async.bulk.entities import ADS
-from spotify_ads_async.bulk.plan.undo import plan_undo
 from spotify_ads_async.bulk.records import WrongPlan
 from spotify_ads_async.bulk.run.draft_kinds import drafts_within
 from spotify_ads_async.bulk.store.draft_tables import CampaignState, DraftCampaign
 from spotify_ads_async.bulk.store.journal import Journal
 from spotify_ads_async.bulk.store.plan_file import now_text
+from spotify_ads_async.bulk.undo import plan_undo
 from spotify_ads_async.bulk.workbook.elsewhere import Elsewhere, live_of_others, look_elsewhere
 from spotify_ads_async.bulk.workbook.kinds import NEW_KINDS
 from spotify_ads_async.bulk.workbook.records import NewItem, NewState

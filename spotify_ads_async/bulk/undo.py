@@ -28,6 +28,7 @@ from spotify_ads_async.bulk.plan.sources import Change
 from spotify_ads_async.bulk.plan.state import edits_between, state_of, writable
 from spotify_ads_async.bulk.present import Found, read_present
 from spotify_ads_async.bulk.records import Header, PlannedRow, RowOutcome, WrongPlan
+from spotify_ads_async.bulk.run.staged_campaigns import StagedCampaigns
 from spotify_ads_async.bulk.store.journal import Journal
 from spotify_ads_async.bulk.store.plan_file import PlanFile, now_text
 from spotify_ads_async.bulk.store.planning_rows import Decided, ReadRow
@@ -87,9 +88,12 @@ class _Undo:
         self._force = force
         self._now = now
         self._rows: dict[str, int] = {}
+        self._drafted: frozenset[int] = frozenset()
 
     async def fill(self, ads: AdsClient) -> None:
         journal = Journal(self._undo)
+        if self._done.header.drafts:
+            self._drafted = await StagedCampaigns(ads, Journal(self._done), self._header).drafted()
         rows = (row for row in self._done.rows() if row.applied or row.outcome is RowOutcome.STAGED)
 
         def take(undo: PlanFile) -> int:
@@ -129,7 +133,7 @@ class _Undo:
         text = state_of(answer)
         state: dict[str, Any] = msgspec.json.decode(text)
         if done.outcome is RowOutcome.STAGED:
-            if settle(state, done.before, done.after) is not Settled.DONE:
+            if done.number in self._drafted or settle(state, done.before, done.after) is not Settled.DONE:
                 return Refusal(
                     reason="is staged in a draft and not live: there is nothing to undo; delete the draft to drop it"
                 )
