@@ -143,7 +143,8 @@ class _Connector(aiohttp.TCPConnector):
     def let_go(self) -> None:
         """Close everything, which waits for nothing, also where the loop is closed or stands still."""
         with contextlib.suppress(RuntimeError):
-            self._close(abort_ssl=True)
+            # Not the look-ups of addresses: those of a closed loop cannot be cancelled, the others end by themselves.
+            super(aiohttp.TCPConnector, self)._close(abort_ssl=True)
         with contextlib.suppress(StopIteration, RuntimeError):
             self._resolver.close().__await__().__next__()
 

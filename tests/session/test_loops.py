@@ -21,6 +21,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import aiohttp
 import anyio
 import pytest
 from support import calls
@@ -247,6 +248,32 @@ def test_what_a_loop_that_stands_still_has_under_way_is_made_again_when_it_goes_
         first.run(ads.aclose())
     gc.collect()
     assert len(server.received) == 3
+    assert "Unclosed" not in caplog.text
+
+
+def test_a_loop_that_is_closed_while_it_waits_for_an_address_leaves_no_session_open(
+    server: RawServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def never(*_: object, **__: object) -> list[object]:
+        await asyncio.Event().wait()
+        return []
+
+    async def ask() -> list[asyncio.Task[object]]:
+        tasks = [asyncio.create_task(calls.READ.by(ads)) for _ in range(2)]
+        for _ in range(20):  # until the second waits for the address that the first asks for
+            await asyncio.sleep(0)
+        return tasks
+
+    ads = client(server.base_url.replace("127.0.0.1", "localhost"))
+    loop = asyncio.new_event_loop()
+    with monkeypatch.context() as silent:
+        silent.setattr(aiohttp.DefaultResolver, "resolve", never)
+        tasks = loop.run_until_complete(ask())
+    loop.close()
+    asyncio.run(calls.READ.by(ads))
+    asyncio.run(ads.aclose())
+    del tasks
+    gc.collect()
     assert "Unclosed" not in caplog.text
 
 
