@@ -309,7 +309,8 @@ def _abandon(
     under_way: dict[asyncio.AbstractEventLoop, asyncio.Task[Secret]], gone: Callable[[asyncio.AbstractEventLoop], bool]
 ) -> None:
     """What is under way on such loops will never go on: it gives back its turn, for which others wait."""
-    for refreshing in [under_way.pop(loop) for loop in list(under_way) if gone(loop)]:
+    left = [under_way.pop(loop, None) for loop in list(under_way) if gone(loop)]
+    for refreshing in filter(None, left):  # another thread may see to it, too
         # Where the loop goes on after all, whoever waits there is told. How the rest of it fails is nobody's concern.
         for end in (cast("Coroutine[Any, Any, Secret]", refreshing.get_coro()).close, refreshing.cancel):
             with contextlib.suppress(Exception):

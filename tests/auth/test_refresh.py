@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import logging
 import os
 import signal
+import threading
 import traceback
 import warnings
 from collections.abc import AsyncGenerator, Callable
@@ -464,3 +466,38 @@ def test_a_refresh_on_a_loop_that_was_closed_or_stands_still_gives_its_turn_back
         return
     with contextlib.closing(loop), pytest.raises(ConnectionFailed, match="cut off"):
         loop.run_until_complete(begun)
+
+
+def test_two_threads_may_find_at_once_that_the_loop_of_a_refresh_was_closed() -> None:
+    both_look = threading.Barrier(2)
+
+    class Watched(asyncio.SelectorEventLoop):
+        def is_closed(self) -> bool:
+            if threading.current_thread() is not threading.main_thread():
+                both_look.wait(60.0)
+            return super().is_closed()
+
+    class Silent(Memory):
+        async def load(self) -> Secret | None:
+            if not self.loads:
+                self.loads += 1
+                await asyncio.Event().wait()
+            raise LookupError("the store has nothing")
+
+    credentials = RefreshToken("id", "", "old", store=Silent())
+
+    async def ask() -> None:
+        await credentials.token(cast("aiohttp.ClientSession", None))
+
+    with contextlib.closing(Watched()) as loop:
+        loop.set_exception_handler(lambda _, __: None)  # asyncio's word on a task that its loop left behind
+        asking = ask()
+        begun = loop.create_task(asking)
+        for _ in range(10):
+            loop.run_until_complete(asyncio.sleep(0))
+    with concurrent.futures.ThreadPoolExecutor(2) as threads:
+        for one in [threads.submit(asyncio.run, ask()) for _ in range(2)]:
+            with pytest.raises(ConfigurationError, match="the token store cannot be read"):
+                one.result()
+    assert not begun.done()
+    asking.close()
