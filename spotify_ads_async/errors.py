@@ -162,7 +162,7 @@ class QuotaTimeout(SpotifyAdsError):
     """Waiting for quota would take longer than ``max_wait`` allows; nothing was spent.
 
     Attributes:
-        predicted_wait: seconds until this request could have left.
+        predicted_wait: seconds until this request could have left; while a store is away, if it came back now.
         limit: the name of the limit that binds.
     """
 

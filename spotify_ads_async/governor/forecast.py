@@ -95,14 +95,15 @@ def _usable_within(window: Window, seconds: float, now: float) -> int:
     return max(0, soon + int(rounds) * window.limit.requests)
 
 
-def wait_too_long(window: Window, predicted: float, max_wait: float) -> QuotaTimeout:
-    """Leave would take, or took, longer than the caller allows."""
+def wait_too_long(window: Window, predicted: float, max_wait: float, away: str | None) -> QuotaTimeout:
+    """Leave would take, or took, longer than the caller allows, perhaps because the store is ``away``."""
+    limit = window.limit
+    advice = f"the limit {limit.name} binds ({limit.requests} in {limit.window:g} s): wait longer, or send less"
     if predicted > max_wait:
         reason = f"leave to send would take about {predicted:.1f} s, longer than max_wait allows ({max_wait:.4g} s)"
     else:
         reason = f"no leave to send came within max_wait ({max_wait:.4g} s)"
-    limit = window.limit
-    advice = f"the limit {limit.name} binds ({limit.requests} in {limit.window:g} s): wait longer, or send less"
+        advice = advice if away is None else f"{away}. Nothing was sent"
     return QuotaTimeout(f"{reason}; {advice}", predicted_wait=predicted, limit=limit.name)
 
 

@@ -27,8 +27,8 @@ class Scheduler:
     """Lets requests leave, at once or after a wait.
 
     Where a store keeps the windows, its side is told that a request has to wait (and answers why it need not), that the
-    process is a fork, and that the server refused something. Up to ``forked_at_departure``, requests are the parent's,
-    or those of a loop before this one.
+    process is a fork, and that the server refused something; and it is asked why it is away. Up to
+    ``forked_at_departure``, requests are the parent's, or those of a loop before this one.
     """
 
     def __init__(
@@ -42,6 +42,7 @@ class Scheduler:
         self.on_starved: Callable[[PendingRequest], Exception | None] | None = None
         self.on_fork: Callable[[], None] | None = None
         self.on_refusal: Callable[[tuple[Window, ...]], None] | None = None
+        self.why_away: Callable[[], str | None] | None = None
         self.closed = False
         self.departures = self.forked_at_departure = self._arrivals = 0
         self.late_until = -math.inf
@@ -234,11 +235,13 @@ class Scheduler:
         now, waiting = self.clock(), [request for request in requests if not request.future.done()]
         for request in waiting:
             self.queue.leave(request)
+        away = self.why_away() if waiting and self.why_away is not None else None
         for request in waiting:
             self.queue.join(request)
             predicted, window = predicted_wait(request, self.queue, now)
             self.listeners.emit(WaitRefused(limit=window.limit.name, predicted_wait=predicted))
-            self._refuse(request, wait_too_long(window, predicted, max(0.0, request.expires_at - request.arrived_at)))
+            patience = max(0.0, request.expires_at - request.arrived_at)
+            self._refuse(request, wait_too_long(window, predicted, patience, away))
 
     def _refuse(self, request: PendingRequest, error: Exception) -> None:
         if not request.future.done():

@@ -27,6 +27,7 @@ OnStoreFailure = Literal["fail", "pause"]
 logger = logging.getLogger("spotify_ads_async")
 
 _GOODBYE_SECONDS = 1.0
+_SILENT_SECONDS = 0.4  # before those without patience are told why nothing came
 
 
 class Claims:
@@ -41,7 +42,7 @@ class Claims:
         self._wake, self._closing = asyncio.Event(), False
         self._forked()
         self._scheduler.on_starved, self._scheduler.on_fork = self._starved, self._forked
-        self._scheduler.on_refusal = self._refused
+        self._scheduler.on_refusal, self._scheduler.why_away = self._refused, self._why_away
 
     def _forked(self) -> None:
         self._task: asyncio.Task[None] | None = None
@@ -80,6 +81,13 @@ class Claims:
         if self._conversation.ask(request):
             self._wake.set()
         return None
+
+    def _why_away(self) -> str | None:
+        """Why nothing is heard of the store at present."""
+        if self._problem is not None:
+            return self._problem.message
+        silent = 0.0 if self._said is None else self._now() - self._said.asked_at
+        return f"{self.store.name} has not answered for {silent:.1f} s" if silent >= _SILENT_SECONDS else None
 
     def _refused(self, windows: tuple[Window, ...]) -> None:
         """The server refused a request: other processes should know at once."""

@@ -283,6 +283,21 @@ def test_while_the_store_is_away_pause_waits() -> None:
     assert [at for at in arrivals if at > 30.0]
 
 
+@pytest.mark.parametrize("patience", [0.0, 0.8, 3.0])
+def test_whose_patience_ends_while_the_store_is_away_is_told_so_and_of_no_limit(patience: float) -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=26, processes=1)
+        async with fleet.governor(0) as governor:
+            await fleet.request(governor, 0)
+            fleet.server.reachable = False
+            for _ in range(2):
+                with pytest.raises(QuotaTimeout, match=r"virtual store (does not|has not) answer") as refusal:
+                    await fleet.request(governor, 0, max_wait=patience)
+                assert "binds" not in str(refusal.value), "no limit is in the way"
+
+    run_virtually(lambda _: scenario())
+
+
 def test_while_the_store_is_away_fail_raises_at_once() -> None:
     async def scenario() -> None:
         fleet = Fleet(seed=6, policy="fail", processes=1)
