@@ -48,6 +48,7 @@ __all__ = [
 ]
 
 _SHOWN = 20
+_INTERRUPTION = "interrupted"
 _AT_ONCE = 250
 
 
@@ -347,7 +348,7 @@ async def undo(done: Path, to: Path | None, working: Working, *, force: bool, ar
 async def _carry_out(client: AdsClient, run: bulk.Run, path: Path, working: Working) -> int:
     """Let a run come to its end, or to Ctrl-C, and say what became of the rows."""
     failures = 0
-    async with on_interrupt(lambda: run.stop("interrupted")), run:
+    async with on_interrupt(lambda: run.stop(_INTERRUPTION)), run:
         with running(run.header.kind.plural, run, client):
             async for row in run:
                 held = row.outcome is bulk.RowOutcome.STAGED and row.reason
@@ -369,7 +370,7 @@ def _conclude(stopped: str, path: Path, working: Working) -> int:
         outcomes = plan.outcomes()
         if stopped:
             say(f"stopped: {stopped}")
-        else:
+        if stopped != _INTERRUPTION:  # whoever pressed Ctrl-C is not kept waiting
             results = working.results or path.with_name(path.name.removesuffix(".plan") + ".results.csv")
             written = results_written(
                 "every row's outcome", results, path, lambda: bulk.write_results(plan.rows(), results, plan.header)
@@ -377,11 +378,11 @@ def _conclude(stopped: str, path: Path, working: Working) -> int:
         say_outcomes(plan, path)
         if outcomes[bulk.RowOutcome.DONE] and not plan.header.undo_of and _is_undoable(plan):
             say(f"spotify-ads bulk undo {path} takes it back")
-    if stopped == "interrupted":
+    if stopped == _INTERRUPTION:
         return INTERRUPTED
     if outcomes[bulk.RowOutcome.UNKNOWN] or outcomes[bulk.RowOutcome.REFUSED] or outcomes[bulk.RowOutcome.CONFLICT]:
         return REFUSED
     undone = outcomes[bulk.RowOutcome.FAILED] + outcomes[bulk.RowOutcome.WAITING]
     undone += outcomes[bulk.RowOutcome.STAGED] if working.options.publish else 0
-    done = written and not undone
+    done = written and not undone and not stopped
     return DONE if done else FAILED

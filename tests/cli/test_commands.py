@@ -292,6 +292,22 @@ def test_plan_apply_undo(spotify_ads: CommandLine) -> None:
     assert spotify_ads.out("ad-sets", "get", *some, "--fields", "id,name", "-o", "csv") == before
 
 
+def test_a_stop_at_a_surprise_ends_with_results_and_is_no_success(
+    spotify_ads: CommandLine, emulator: EmulatorProcess
+) -> None:
+    (one,) = ids(spotify_ads, 1)
+    file = str(changes(spotify_ads, [[one, "Surprising"]]))
+    assert spotify_ads.run("bulk", "plan", file, "--plan", "a.plan").returncode == DONE
+    (spotify_ads.folder / "a.results.csv").write_text("of an earlier run")
+    emulator.ask("POST", "/_emulator/faults", {"kind": "unknown_fields", "operations": ["getAdSetById"], "times": 1})
+    ended = spotify_ads.run("bulk", "apply", "a.plan", "--yes")
+    assert "stopped: the server changed more of" in ended.stderr
+    assert ended.returncode == FAILED
+    (row,) = csv.DictReader(io.StringIO((spotify_ads.folder / "a.results.csv").read_text(encoding="utf-8-sig")))
+    assert (row["id"], row["outcome"]) == (one, "done")
+    assert spotify_ads.run("bulk", "resume", "a.plan", "--yes").returncode == DONE
+
+
 def test_a_file_is_planned_and_applied_at_once(spotify_ads: CommandLine) -> None:
     (one,) = ids(spotify_ads, 1)
     ended = spotify_ads.run("bulk", "apply", str(changes(spotify_ads, [[one, "At once"]])), "--yes")
