@@ -249,8 +249,8 @@ class Copier:
             done = await ending
         except BaseException as error:
             error.add_note(
-                f"the draft of campaign {campaign_id} is complete and stays, unless it went live: then the campaign is"
-                " paused; look at it, and validate and publish it, or delete it"
+                f"the draft of campaign {campaign_id} is complete and stays, unless it went live: look at it, and"
+                " validate and publish it, or delete it"
             )
             raise
         unheld = [

@@ -134,10 +134,11 @@ class GoingLive:
         if status == CampaignStatus.ARCHIVED:  # by somebody: nothing in it can be changed any more
             return await self.compared(plan, campaign_id, ids)
         if status == CampaignStatus.ACTIVE and (plan.unheld() or not plan.runs):
-            await self._run(campaign_id, CampaignStatus.PAUSED)
+            status = await self._run(campaign_id, CampaignStatus.PAUSED)
+            meanwhile = "was paused until then" if status == CampaignStatus.PAUSED else "did not let itself be paused"
             done.notes.append(
-                f"campaign {campaign_id} ({plan.part.name}) was live and running before it was as it was wanted, and is"
-                " paused now: see what it delivered"
+                f"campaign {campaign_id} ({plan.part.name}) was live and running before it was as it was wanted, and"
+                f" {meanwhile}: see what it delivered"
             )
         parts = plan.unheld()
         for _ in range(_TRIES):
@@ -148,8 +149,10 @@ class GoingLive:
             if not parts:
                 break
         if done.differences:
-            if await self._run(campaign_id, CampaignStatus.PAUSED) == CampaignStatus.PAUSED:
-                done.notes.append(f"campaign {campaign_id} ({plan.part.name}) stays paused: it is not as it was wanted")
+            now = await self._run(campaign_id, CampaignStatus.PAUSED)
+            done.notes.append(
+                f"campaign {campaign_id} ({plan.part.name}) {_held(status, now)}: it is not as it was wanted"
+            )
             return done
         wanted = CampaignStatus.ACTIVE if plan.runs else CampaignStatus.PAUSED
         found = await self._run(campaign_id, wanted)
@@ -220,12 +223,14 @@ class GoingLive:
             )
             return done
         draft, version = await self.draft(campaign_id)
-        if paused and draft.status != CampaignStatus.PAUSED:
-            # The draft is older than the pause, and would end it.
-            await self._account.drafts.campaigns.update(campaign_id, CampaignDraftUpdate(status=CampaignStatus.PAUSED))
+        if paused != (draft.status == CampaignStatus.PAUSED):
+            # The draft is older than the pause, or than its end, and would undo it.
+            kept = CampaignStatus.PAUSED if paused else CampaignStatus.ACTIVE
+            await self._account.drafts.campaigns.update(campaign_id, CampaignDraftUpdate(status=kept))
             draft, version = await self.draft(campaign_id)
-            if draft.status != CampaignStatus.PAUSED:
-                done.notes.append(f"not published: campaign {campaign_id} is paused, and its draft does not stay so")
+            if paused != (draft.status == CampaignStatus.PAUSED):
+                state = "is paused" if paused else "runs"
+                done.notes.append(f"not published: campaign {campaign_id} {state}, and its draft does not stay so")
                 return done
         for action in (PublishAction.VALIDATE, PublishAction.PUBLISH):
             try:
@@ -277,6 +282,13 @@ async def _is_there(reading: Awaitable[Answer]) -> bool:
             return False
         raise
     return True
+
+
+def _held(before: CampaignStatus | None, now: CampaignStatus | None) -> str:
+    """What became of a campaign that shall not run, for people."""
+    if now != CampaignStatus.PAUSED:
+        return f"is not paused, its status is {now}"
+    return "stays paused" if before == CampaignStatus.PAUSED else "ran, and is paused now"
 
 
 def _settable(parts: Sequence[PartPlan], found: Sequence[Difference]) -> list[PartPlan]:

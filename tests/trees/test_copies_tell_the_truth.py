@@ -316,6 +316,59 @@ async def test_an_ad_set_whose_campaign_somebody_starts_meanwhile_is_said(
     assert f"campaign {campaign['id']} runs, so ad set" in done.notes[-1]
 
 
+@pytest.mark.parametrize(("drafted", "since"), [("PAUSED", "ACTIVE"), ("ACTIVE", "PAUSED")])
+async def test_an_ad_set_leaves_its_campaign_running_or_paused_whatever_an_older_draft_says(
+    server: Emulator, account: AdAccount, monkeypatch: pytest.MonkeyPatch, drafted: str, since: str
+) -> None:
+    campaign = change(server, "campaigns", first_campaign(server), status=drafted)
+    ad_set = ad_sets_of(server, campaign["id"])[0]
+    await account.trees.clone_ad_set(ad_set["id"], name="Earlier", start=SOON)
+    change(server, "campaigns", campaign, status=since)
+    done = await account.trees.clone_ad_set(ad_set["id"], start=SOON, publish=True)
+    assert (done.published, done.differences, done.notes) == (True, [], [])
+    assert (await account.campaigns.get(campaign["id"])).status == since
+    # Where the draft does not take it, nothing is published.
+    let_put(monkeypatch, server.store.account(account.id).campaign_drafts, lambda row: {**row, "status": drafted})
+    done = await account.trees.clone_ad_set(ad_set["id"], name="Anew", start=SOON, publish=True)
+    assert not done.published
+    assert "and its draft does not stay so" in done.notes[-1]
+    assert (await account.campaigns.get(campaign["id"])).status == since
+
+
+@pytest.mark.parametrize("off", [True, False])
+@pytest.mark.parametrize("pausable", [True, False])
+@pytest.mark.parametrize("differs", [True, False])
+async def test_what_is_said_of_a_copy_that_runs_too_early_is_so_in_the_end(
+    server: Emulator, account: AdAccount, monkeypatch: pytest.MonkeyPatch, *, off: bool, pausable: bool, differs: bool
+) -> None:
+    """A server that publishes what is paused as if it ran, and may not pause it either."""
+    here = server.store.account(account.id)
+    campaign = change(server, "campaigns", first_campaign(server), status="ACTIVE")
+    if off:
+        change(server, "ad_sets", ad_sets_of(server, campaign["id"])[0], delivery="OFF", is_paused=True)
+    put = Table.put
+
+    def put_otherwise(self: Table, row: Row) -> Row:
+        if self is here.campaigns and (not pausable or row["id"] not in here.campaigns):
+            row = {**row, "status": "ACTIVE"}
+        if self is here.ad_sets and differs:
+            row = {**row, "category": "ADV_34_9"}
+        return put(self, row)
+
+    monkeypatch.setattr(Table, "put", put_otherwise)
+    done = await account.trees.clone_campaign(campaign["id"], start=SOON, publish=True)
+    status = (await account.campaigns.get(done.campaign_id)).status
+    notes = "; ".join(done.notes)
+    assert (done.published, bool(done.differences)) == (True, differs)
+    assert status == ("PAUSED" if differs and pausable else "ACTIVE")
+    assert ("is paused now" in notes or "stays paused" in notes) == (status == "PAUSED")
+    assert ("is not paused, its status is ACTIVE" in notes) == (differs and not pausable)
+    assert ("was paused until then" in notes, "did not let itself be paused" in notes) == (
+        off and pausable,
+        off and not pausable,
+    )
+
+
 async def test_a_draft_that_does_not_stay_paused_is_not_published(
     server: Emulator, account: AdAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
