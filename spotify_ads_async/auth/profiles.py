@@ -8,6 +8,7 @@ what it got. Needs the extra ``cli`` (keyring, platformdirs).
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import re
@@ -176,13 +177,16 @@ class Profiles:
         _, hidden = self._load(name)
         return msgspec.convert(hidden, Tokens, from_attributes=True, dec_hook=_as_it_is)
 
-    def replace_tokens(self, name: str, tokens: Tokens) -> None:
-        """Keep these tokens in place of the profile's.
+    def replace_tokens(self, name: str, tokens: Tokens, *, of: Secret | None = None) -> None:
+        """Keep these tokens in place of the profile's; with ``of``, unless its refresh token is another one by now.
 
         Raises:
             ConfigurationError: there is no such profile, or it cannot be read or written.
         """
         kept, hidden = self._load(name)
+        if of is not None and hidden.refresh_token != of:
+            logger.warning("somebody signed in to profile %s while its token was renewed: that sign-in is kept", name)
+            return
         changes = {field: getattr(tokens, field) for field in tokens.__struct_fields__}
         place = self._save(name, kept, msgspec.structs.replace(hidden, **changes))
         if kept.secrets is None and place.startswith(str(self._file(name))):
@@ -261,6 +265,7 @@ class _ProfileStore:
     def __init__(self, profiles: Profiles, name: str) -> None:
         self._profiles = profiles
         self._name = name
+        self._known: Secret | None = None
 
     @contextlib.asynccontextmanager
     async def turn(self) -> AsyncGenerator[None]:
@@ -297,10 +302,15 @@ class _ProfileStore:
         return file
 
     async def read(self) -> Tokens | None:
-        return await anyio.to_thread.run_sync(self._profiles.tokens, self._name, abandon_on_cancel=True)
+        found = await anyio.to_thread.run_sync(self._profiles.tokens, self._name, abandon_on_cancel=True)
+        self._known = found.refresh_token
+        return found
 
     async def write(self, tokens: Tokens) -> None:
-        await anyio.to_thread.run_sync(self._profiles.replace_tokens, self._name, tokens)
+        """Replace what was read or written last: whoever signs in waits for no turn, and is not undone."""
+        replace = functools.partial(self._profiles.replace_tokens, self._name, tokens, of=self._known)
+        await anyio.to_thread.run_sync(replace)
+        self._known = tokens.refresh_token
 
 
 def _encode_secret(value: object) -> object:

@@ -225,6 +225,7 @@ class RefreshToken(NotCopied):
 
     async def _asked(self, http: aiohttp.ClientSession, begun: Tokens) -> Secret:
         """Ask and keep the answer, which nothing may come between."""
+        asked_with = self._refresh_token
         # Spotify replaces the refresh tokens of apps that signed in with PKCE alone.
         await self._kept.note(
             msgspec.structs.replace(begun, refreshing_since=time.time()), rotates=not self._client_secret.reveal()
@@ -232,8 +233,9 @@ class RefreshToken(NotCopied):
         try:
             asked_at, answer = await self._ask(http)
         except AuthenticationError as refusal:
-            with contextlib.suppress(ConfigurationError):
-                await self._kept.note(begun, rotates=False)
+            if self._refresh_token == asked_with:  # else the store has another one by now
+                with contextlib.suppress(ConfigurationError):
+                    await self._kept.note(begun, rotates=False)
             if FINAL_CODES & {entry.code for entry in refusal.error_codes}:
                 self._refusal = refusal
             if self._forked and not self._kept.elsewhere:

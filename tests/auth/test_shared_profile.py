@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -168,6 +169,28 @@ async def test_who_signs_in_again_is_let_in_again_without_a_restart(tmp_path: Pa
             assert accounts.asked == 1, "what was refused is not asked again"
             sign_in(tmp_path, accounts.token_url, "another")
             await calls.READ.by(service)
+
+
+@pytest.mark.parametrize(
+    ("valid", "kept_at_the_end"),
+    [("refresh-0", "newer"), ("newer", "refresh-1"), ("neither", "newer")],
+    ids=["granted", "the old one is refused", "both are refused"],
+)
+async def test_who_signs_in_while_the_token_is_renewed_is_not_undone(
+    tmp_path: Path, valid: str, kept_at_the_end: str
+) -> None:
+    async with Accounts(rotate=True, valid=valid) as accounts:
+        profiles = sign_in(tmp_path, accounts.token_url)
+
+        def sign_in_again() -> None:
+            accounts.before_answer = None
+            sign_in(tmp_path, accounts.token_url, "newer")
+
+        accounts.before_answer = sign_in_again
+        async with client(accounts.api.base_url, profiles.credentials("work")) as service:
+            with contextlib.suppress(AuthenticationError):
+                await calls.READ.by(service)
+        assert kept(tmp_path)["refresh_token"] == kept_at_the_end
 
 
 @pytest.mark.parametrize("hours", [-30.0, 30.0])
