@@ -33,7 +33,6 @@ from spotify_ads_async.events import Listeners
 from spotify_ads_async.governor import Governor, Priority
 from spotify_ads_async.governor.admission import Admission
 from spotify_ads_async.network.addresses import require_secure
-from spotify_ads_async.network.connections import leave_to_send
 from spotify_ads_async.network.options import TransportOptions
 from spotify_ads_async.operation import Operation, Repeat
 from spotify_ads_async.types import Secret
@@ -239,7 +238,6 @@ class Session:
         # As `async with admission` does, without its coroutines.
         if not admission.enter_nowait():
             token = await self._waited(admission, state, token)
-        leave_to_send.set(admission)
         try:
             answer = await transport.exchange(
                 address, state.request, token=token, timeout=options.timeout, departure=admission, progress=state

@@ -52,6 +52,7 @@ class Admission:
         take(flow.windows, now, interactive)
         self._open, self._grant = True, None
         self._departure = scheduler.departures = scheduler.departures + 1
+        leave_to_send.set(self)
         return True
 
     async def enter(self) -> None:
@@ -68,10 +69,10 @@ class Admission:
         While it waited for its connection, the process was stopped, the machine slept, or the loop stood still and
         another one took the governor over.
         """
-        if not self._open or self._departure <= self._adaptive.scheduler.forked_at_departure:
-            return self._renew() if self._open else None
         grant, grants = self._grant, self._flow.grants
-        return None if grant is None or grants is None or grants.may_leave(grant) else self._renew()
+        void = grants is not None and grant is not None and not grants.may_leave(grant)
+        given_up = self._departure <= self._adaptive.scheduler.forked_at_departure
+        return self._renew() if self._open and (void or given_up) else None
 
     async def _renew(self) -> None:
         self.not_sent()

@@ -40,6 +40,7 @@ from spotify_ads_async import (
 )
 from spotify_ads_async.governor.admission import Admission
 from spotify_ads_async.loops import LoopAway, on_loop
+from spotify_ads_async.network.connections import open_http
 
 
 @pytest.fixture
@@ -306,6 +307,32 @@ def test_a_request_that_has_not_left_when_its_loop_stands_still_asks_for_leave_a
         assert len(server.received) == 2
         second.run(other.aclose())
         first.run(one.aclose())
+
+
+def test_a_request_that_was_admitted_by_hand_asks_for_leave_again_as_well(server: RawServer) -> None:
+    stood_for = 0.0
+    governor = Governor([Limit("ip", requests=2, window=1000.0)], clock=lambda: time.monotonic() + stood_for)
+
+    async def send() -> None:
+        async with open_http(TransportOptions()) as http, governor.admit({"ip"}, max_wait=0.0):
+            await http.get(server.base_url)
+
+    async def begin() -> asyncio.Task[None]:
+        await send()  # from now on it goes the short way
+        task = asyncio.create_task(send())
+        await asyncio.sleep(0)
+        return task
+
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        task = first.run(begin())
+        with pytest.raises(QuotaTimeout):
+            second.run(send())
+        stood_for = 2000.0
+        for _ in range(2):
+            second.run(send())
+        with pytest.raises(QuotaTimeout):
+            first.run(asyncio.wait_for(task, 60.0))
+    assert len(server.received) == 3
 
 
 @pytest.mark.parametrize("store", ["memory", "sqlite"])
