@@ -247,11 +247,13 @@ def _summed_by_time(parts: list[list[TotalsRow]]) -> list[TotalsRow]:
         if len(rows) < len(parts):
             raise InvalidAnswer(
                 f"the totals{f' of {start:%Y-%m-%d}' if start else ''} came for {len(rows)} of {len(parts)} groups"
-                f" of entities, so that "
-                "their sum is not known: ask again",
+                " of entities, so that their sum is not known: ask again",
                 operation=TOTALS.id,
             )
-    return [summed(periods[start]) for start in sorted(periods, key=lambda start: start or _FAR_PAST)]
+    try:
+        return [summed(periods[start]) for start in sorted(periods, key=lambda start: start or _FAR_PAST)]
+    except ValueError as fault:  # of a sum that no answer could hold
+        raise InvalidAnswer(f"the sum of {len(parts)} groups of entities: {fault}", operation=TOTALS.id) from None
 
 
 class InsightsCall(ReportCall[InsightRow]):

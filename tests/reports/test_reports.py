@@ -348,6 +348,20 @@ async def test_totals_of_many_are_not_known_without_each_of_their_groups() -> No
             await wish.collect()
 
 
+async def test_totals_of_many_whose_sum_is_beyond_64_bits_are_no_answer() -> None:
+    most = {"stats": [{"field_type": "IMPRESSIONS", "field_value": 2**63 - 1}]}
+    async with RawServer(otherwise=answer(200, {"rows": [most]})) as server, client(server.base_url) as ads:
+        ids = [str(UUID(int=number)) for number in range(51)]
+        reports = ads.ad_account(ACCOUNT).reports
+        for some in (ids[:50], ids):
+            wish = reports.totals(entity_type=AD_SET, entity_ids=some, granularity=LIFETIME, fields=[IMPRESSIONS])
+            if some == ids:
+                with pytest.raises(InvalidAnswer, match="the sum of 2 groups of entities: IMPRESSIONS is 18446744073"):
+                    await wish.collect()
+            else:
+                assert [row.impressions for row in await wish.collect()] == [2**63 - 1]
+
+
 async def test_what_totals_and_insights_repeat_comes_once_and_hidden_parts_are_counted() -> None:
     def told(rows: list[dict[str, object]]) -> Behaviour:
         return answer(200, {"rows": rows + rows})
