@@ -235,6 +235,27 @@ async def test_a_row_that_is_live_already_keeps_nothing_else_of_its_campaign_bac
     assert list(world.account.campaign_drafts) == []
 
 
+async def test_a_draft_of_a_row_that_is_live_by_now_is_not_published(world: World) -> None:
+    one = world.ad_sets[0]
+    rows = [[row["id"], f"New {row['name']}"] for row in world.ad_sets if row["campaign_id"] == one["campaign_id"]][:2]
+    plan = await world.plan(world.write("changes.csv", ["ad_set_id", "name"], rows))
+    world.server.add_fault("error", operation="updateAdSetDraft", status=403, times=1)
+    await world.apply(plan, DRAFT)
+    assert outcomes_of(plan) == {"failed": 1, "staged": 1}
+    row = next(one for one in rows_of(plan) if one.outcome is bulk.RowOutcome.FAILED)
+    world.account.ad_sets.put({**world.account.ad_sets.get(row.entity_id), "name": row.after["name"]})
+    again = msgspec.structs.replace(PUBLISH, retry_failed=True)
+    told, _ = await world.resume(plan, again)
+    assert outcomes_of(plan) == {"unchanged": 1, "waiting": 1}
+    assert "publishing would put that back" in told[-1].reason
+    assert world.account.ad_sets.get(row.entity_id)["name"] == row.after["name"]
+    path = {"ad_account_id": world.server.ad_account_id, "draft_campaign_id": one["campaign_id"]}
+    await world.ads.call(operations.DELETE_CAMPAIGN_DRAFT, path=path)
+    await world.resume(plan, again)
+    assert outcomes_of(plan) == {"unchanged": 1, "done": 1}
+    assert [world.account.ad_sets.get(one)["name"] for one, _ in rows] == [name for _, name in rows]
+
+
 async def test_a_version_conflict_at_the_server_is_no_failure_for_good(world: World) -> None:
     plan = await world.plan(world.names(1))
     await world.apply(plan, DRAFT)

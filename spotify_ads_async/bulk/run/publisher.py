@@ -60,8 +60,12 @@ class Publisher:
             staged = [row for row in rows if row.step.state is StepState.STAGED]
             if not staged or self._control.stopping.is_set():
                 return
-            if any(row.step.state in _UNFINISHED for row in rows):
-                reason = "not validated: another row of its campaign is in conflict, refused, or not settled"
+            if any(_would_put_back(row) for row in rows):
+                reason = (
+                    "not validated: another row of its campaign is in conflict, refused, or not settled, or was made as"
+                    " wanted by somebody else after its draft was made, and publishing would put that back; resume"
+                    " settles what can be, and --retry-failed stages all anew whose campaign's draft is deleted"
+                )
                 await self._staged.conclude(campaign, CampaignState.OPEN, _all(staged, reason), tell)
             else:
                 await self._validate(campaign, staged, tell)
@@ -261,6 +265,11 @@ class Publisher:
             await self._staged.conclude(campaign, CampaignState.PUBLISHING, _all(rows, reason), tell, campaign.version)
             return True
         return gone is not None
+
+
+def _would_put_back(row: StagedRow) -> bool:
+    """Whether a row's draft lacks the row's values: it holds what was live when it was made."""
+    return row.step.state in _UNFINISHED or (row.step.state is StepState.DONE and bool(row.draft_id))
 
 
 def _held_back(
