@@ -14,7 +14,7 @@ import tomlkit
 import typer
 from tomlkit.exceptions import TOMLKitError
 
-from spotify_ads_async.auth.homes import make_folder, replace_file, unwritable
+from spotify_ads_async.auth.homes import make_folder, replace_file
 from spotify_ads_async.cli.options import OutputForm, command_group
 from spotify_ads_async.cli.origins import origins, settings_in_force, shown
 from spotify_ads_async.cli.output import Output, Rows
@@ -111,8 +111,10 @@ async def _alone(path: Path) -> AsyncGenerator[None]:
         with doing("waiting for another command that writes the config file"):
             while (file := open_locked(lock)) is None:  # noqa: ASYNC110 (no event comes from another process)
                 await anyio.sleep(_POLL_SECONDS)
-    except OSError as problem:
-        raise unwritable(path, problem.strerror) from None
+    except OSError as problem:  # as on some network drives: the config file can be written all the same
+        yield
+        say(f"{lock} cannot be locked ({problem.strerror}): a setting that another command wrote just now may be gone")
+        return
     try:
         yield
     finally:

@@ -81,6 +81,15 @@ def test_settings_that_are_written_at_once_all_stay(signed_in: CommandLine) -> N
     assert {f'{name} = "{value}"' for name, value in words} <= set(lines)
 
 
+def test_a_setting_is_written_where_nothing_can_be_locked_and_that_is_said(signed_in: CommandLine) -> None:
+    folder = signed_in.folder / "config" / "spotify-ads"
+    (folder / "config.lock").mkdir()
+    ended = signed_in.run("config", "set", "output", "jsonl")
+    assert ended.returncode == 0
+    assert f"{folder / 'config.lock'} cannot be locked (" in ended.stderr
+    assert (folder / "config.toml").read_text() == 'output = "jsonl"\n'
+
+
 def test_a_setting_is_written_and_the_rest_of_the_file_stays(signed_in: CommandLine) -> None:
     file = signed_in.folder / "config" / "spotify-ads" / "config.toml"
     file.write_text('# ours\noutput = "csv"  # for sheets\n')
