@@ -8,7 +8,6 @@ import weakref
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -18,6 +17,7 @@ from spotify_ads_async.core.session import CallOptions, Session, Verify
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.events import Listener, Listeners
 from spotify_ads_async.governor import PUBLISHED_LIMITS, Governor, Limit, Priority, Snapshot
+from spotify_ads_async.network.addresses import split_address
 from spotify_ads_async.network.options import TransportOptions
 from spotify_ads_async.operation import Operation
 from spotify_ads_async.resources import AdAccountResources, BusinessResources, RootResources
@@ -318,8 +318,8 @@ class AdsClient(RootResources):
 
 
 def _origin(base_url: str) -> str:
-    parts = urlsplit(base_url)
-    return f"{parts.scheme}://{parts.netloc}"
+    parts = split_address(base_url)
+    return base_url if parts is None else f"{parts.scheme}://{parts.netloc}"
 
 
 def _viewed(session: Session, given: Mapping[str, object]) -> Session:

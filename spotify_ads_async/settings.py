@@ -140,10 +140,16 @@ def _text(environment: Mapping[str, str] | None, name: str) -> str:
 
 
 def _address(environment: Mapping[str, str] | None, name: str, default: str) -> str:
-    address, username, password = split_login(Secret(_text(environment, name)))
-    if username or password.reveal():
+    address = _without_login(environment, name)
+    if address is None:
         raise ConfigurationError(f"{name}: an address with credentials in it ends up in logs: leave them out")
     return address or default
+
+
+def _without_login(environment: Mapping[str, str] | None, name: str) -> str | None:
+    """An address as it is, None where it has a login in it, which no name of a frame that raises may stand for."""
+    address, username, password = split_login(Secret(_text(environment, name)))
+    return None if username or password.reveal() else address
 
 
 def _credentials(environment: Mapping[str, str] | None, transport: TransportOptions) -> Credentials | None:

@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from spotify_ads_async import AccessToken, AdsClient, ConfigurationError, InvalidRequest, Secret
+from spotify_ads_async import (
+    AccessToken,
+    AdsClient,
+    ConfigurationError,
+    Governor,
+    InvalidRequest,
+    RefreshToken,
+    Secret,
+    TransportOptions,
+)
 from spotify_ads_async.settings import secret_from, settings_from
 from spotify_ads_async.uploads.files import inspect
 
@@ -52,6 +61,7 @@ def test_a_secret_that_is_no_text_is_named_and_not_shown(name: str) -> None:
         ("LIMITS", "500 in 10 s"),
         ("CLIENT_SECRET_FILE", "/nowhere"),
         ("BASE_URL", "https://me:canary@gateway.example/ads/v3"),
+        ("BASE_URL", "https://canary@gateway.example/ads/v3"),
         ("TOKEN_URL", "https://me:canary@gateway.example/token"),
     ],
 )
@@ -65,6 +75,19 @@ def test_a_traceback_that_shows_the_values_of_names_shows_no_secret_of_the_envir
         AdsClient.from_env()
     frames = [frame.frame for frame in caught.traceback[1:]]  # the first is this test's
     assert "canary" not in f"{caught.value!r} {[dict(frame.f_locals) for frame in frames]}"
+
+
+@pytest.mark.parametrize("host", ["[abc]", "[::1]abc", "xn--", "a\\b", "a[b]c"])
+def test_a_host_that_one_reader_of_addresses_refuses_is_a_configuration_error(host: str) -> None:
+    address = f"https://{host}/ads/v3"
+    for wrong in (
+        lambda: AdsClient("a-token", base_url=address, governor=Governor()),
+        lambda: AdsClient.from_env({"SPOTIFY_ADS_ACCESS_TOKEN": "a-token", "SPOTIFY_ADS_BASE_URL": address}),
+        lambda: RefreshToken("an-app", "secret", "refresh", token_url=address),
+        TransportOptions(proxy=f"http://{host}:3128").checked,
+    ):
+        with pytest.raises(ConfigurationError, match=r"must be https|address is http"):
+            wrong()
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes on this system")

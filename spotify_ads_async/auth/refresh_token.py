@@ -244,9 +244,7 @@ class RefreshToken(NotCopied):
                     " the first of the processes that refreshes voids the others' copies. Keep the sign-in in a"
                     " profile, which they share"
                 )
-            if begun.refreshing_since is not None:
-                ago = max(0.0, time.time() - begun.refreshing_since)
-                refusal.add_note(f"a refresh that began {ago:.0f} s ago was cut off, and may have replaced the token")
+            _note_what_was_cut_off(refusal, begun)
             raise
         return await self._take(asked_at, answer)
 
@@ -317,6 +315,12 @@ def _abandon(
         for end in (cast("Coroutine[Any, Any, Secret]", refreshing.get_coro()).close, refreshing.cancel):
             with contextlib.suppress(Exception):
                 end()
+
+
+def _note_what_was_cut_off(refusal: AuthenticationError, begun: Tokens) -> None:
+    if begun.refreshing_since is not None:
+        ago = max(0.0, time.time() - begun.refreshing_since)
+        refusal.add_note(f"a refresh that began {ago:.0f} s ago was cut off, and may have replaced the token")
 
 
 def _again(failure: SpotifyAdsError) -> SpotifyAdsError:

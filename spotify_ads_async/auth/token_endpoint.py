@@ -66,8 +66,7 @@ async def token_request(
         ConfigurationError: what would be sent is no text that can be.
         ConnectionFailed, ServerError, InvalidAnswer: it cannot be reached, fails, or answers something else.
     """
-    sent = (client_id, client_secret.reveal(), *_revealed(form, client_id, client_secret).values())
-    if ":" in client_id or not all(one.isprintable() for one in sent):
+    if not _can_be_sent(form, client_id, client_secret):
         raise ConfigurationError(
             "client ID, client secret or token hold characters that cannot be sent: copy them again, for example from"
             " the developer dashboard"
@@ -109,6 +108,11 @@ async def _ask_once(
     except BaseException as cause:  # noqa: BLE001 (raised again)
         raise without_frames(cause) from None
     return _outcome(status, body)
+
+
+def _can_be_sent(form: Mapping[str, str | Secret], client_id: str, client_secret: Secret) -> bool:
+    sent = (client_id, client_secret.reveal(), *_revealed(form, client_id, client_secret).values())
+    return ":" not in client_id and all(one.isprintable() for one in sent)
 
 
 def _revealed(form: Mapping[str, str | Secret], client_id: str, client_secret: Secret) -> dict[str, str]:

@@ -12,6 +12,8 @@ from collections.abc import Collection
 from typing import NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
+from yarl import URL
+
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.types import Secret, is_text
 
@@ -62,7 +64,7 @@ def split_address(url: str) -> SplitResult | None:
     """The parts of an address, None where it is none."""
     try:
         parts = urlsplit(url)
-        _ = parts.port  # raises where it is no number
+        _ = parts.port, URL(url).host  # each reader refuses what the other takes
     except ValueError:
         return None
     return parts if is_text(url) else None

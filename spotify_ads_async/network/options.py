@@ -141,6 +141,14 @@ class Proxy(msgspec.Struct, frozen=True):
 
 def _proxy(address: Secret, origin: str) -> Proxy:
     """Read a proxy's address. No name of this frame stands for what may be a password: a traceback may show it."""
+    found = _read(address)
+    if isinstance(found, Proxy):
+        return found
+    raise ConfigurationError(f"{origin} is http://host:port or http://user:password@host:port{found}")
+
+
+def _read(address: Secret) -> Proxy | str:
+    """The proxy, or what is to be said of an address that names none."""
     plain, username, password = split_login(address)
     parts = split_address(plain if "://" in plain else f"http://{plain}")
     if (
@@ -153,8 +161,7 @@ def _proxy(address: Secret, origin: str) -> Proxy:
         or (parts.path not in {"", "/"} or parts.query or parts.fragment)
     ):
         other = parts is not None and re.fullmatch(r"socks\w*", parts.scheme)
-        kind = f", and {other[0]} is of another kind" if other else ""
-        raise ConfigurationError(f"{origin} is http://host:port or http://user:password@host:port{kind}")
+        return f", and {other[0]} is of another kind" if other else ""
     url = URL(f"{parts.scheme}://{parts.netloc}")
     if not username and not password.reveal():
         return Proxy(url, None)

@@ -20,7 +20,8 @@ from support.calls import Call, client
 from support.effort import diagonal
 from support.raw_server import Behaviour, Connection, RawServer, answer
 
-from spotify_ads_async import AccessToken, AdsClient, RefreshToken, Secret, SpotifyAdsError
+from spotify_ads_async import AccessToken, AdsClient, RefreshToken, Secret, SpotifyAdsError, TransportOptions
+from spotify_ads_async.auth.sign_in import begin, exchange
 from spotify_ads_async.events import Event
 from spotify_ads_async.operations import CREATE_CAPI_AUTH_TOKEN, CREATE_UPLOAD_URL, GET_ASYNC_REPORT, OPERATIONS
 
@@ -156,6 +157,22 @@ async def test_no_refused_refresh_shows_a_secret(name: str, caplog: pytest.LogCa
     assert TRACE not in "".join(told)
 
 
+@pytest.mark.parametrize("name", TOKEN_FAULTS)
+async def test_no_refused_sign_in_shows_a_secret(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    redirect = "http://127.0.0.1:8080/callback"
+    async with Accounts(script=[TOKEN_FAULTS[name]] * 9) as accounts:
+        place = accounts.server.origin
+        attempt = begin("an-app", redirect_uri=redirect, accounts_url=place)
+        code, secret = Secret(f"code-{CANARY}"), Secret(f"secret-{CANARY}")
+        trade = exchange(attempt, code, client_id="an-app", client_secret=secret, accounts_url=place)
+        with everything_emitted(caplog) as told:
+            told.append(emitted_by(await raised(trade, SpotifyAdsError)))
+        assert TRACE in accounts.server.received[0].body.decode()
+    shown = "".join(told)
+    assert TRACE not in shown
+    assert attempt.verifier.reveal() not in shown
+
+
 SECRET_ANSWERS: dict[str, dict[str, object]] = {
     CREATE_UPLOAD_URL.id: {"upload_url": CANARY},
     CREATE_CAPI_AUTH_TOKEN.id: {"data": {"capi_auth_token": CANARY}},
@@ -213,9 +230,11 @@ async def test_a_cancelled_call_shows_nothing(caplog: pytest.LogCaptureFixture) 
         lambda: AccessToken(f"{CANARY}\r\n."),
         lambda: AdsClient(f"{CANARY}\r\n."),
         lambda: RefreshToken("an-app", CANARY, CANARY, token_url="http://example.com/api/token"),
+        lambda: TransportOptions(proxy=Secret(f"http://127.0.0.1:9/{CANARY}")).checked(),
+        lambda: TransportOptions(proxy=Secret(f"http://{CANARY.replace('/', '')}:password@:9")).checked(),
     ],
 )
-def test_credentials_that_cannot_be_show_nothing(wrong: Callable[[], object]) -> None:
+def test_credentials_and_addresses_that_cannot_be_show_nothing(wrong: Callable[[], object]) -> None:
     with pytest.raises(SpotifyAdsError) as caught:
         wrong()
     frames = [
