@@ -105,7 +105,7 @@ class WaitQueue:
 
     def join(self, request: PendingRequest) -> None:
         """To the end of its class."""
-        self._flows[request.flow] = None
+        self._flows.setdefault(request.flow)
         request.flow.pending(request.priority)[request.number] = request
         self._count(request, 1)
 
@@ -134,7 +134,7 @@ class WaitQueue:
             self.leave(request)
             heapq.heappop(heap)
             if pending:
-                heapq.heappush(heap, (next(iter(pending)), id(flow), flow))
+                heapq.heappush(heap, (next(iter(pending)), flow))
             if request.future.done():
                 continue  # cancelled in this very tick
             request.future.set_result(flow.take(priority, now))
@@ -155,16 +155,16 @@ class WaitQueue:
         """All who wait."""
         return [request for flow in self._flows for request in flow.everybody()]
 
-    def _in_order(self, priority: Priority) -> list[tuple[int, int, Flow]]:
+    def _in_order(self, priority: Priority) -> list[tuple[int, Flow]]:
         """A heap of the flows in which somebody of a class waits, by who came first."""
-        heap = [(next(iter(pending)), id(flow), flow) for flow in self._flows if (pending := flow.pending(priority))]
+        heap = [(next(iter(pending)), flow) for flow in self._flows if (pending := flow.pending(priority))]
         heapq.heapify(heap)
         return heap
 
-    def _first_able(self, heap: list[tuple[int, int, Flow]], priority: Priority, now: float) -> Flow | None:
+    def _first_able(self, heap: list[tuple[int, Flow]], priority: Priority, now: float) -> Flow | None:
         """The flow whose first request came first among those that may leave. Others are not looked at again."""
         while heap:
-            flow = heap[0][2]
+            flow = heap[0][1]
             if flow.may_take(priority, now):
                 return flow
             heapq.heappop(heap)

@@ -472,6 +472,25 @@ def test_those_who_need_other_windows_are_not_passed_by_whoever_comes_later() ->
     run_virtually(lambda _: scenario())
 
 
+def test_what_was_not_sent_goes_straight_to_the_next_and_the_store_need_not_be_asked() -> None:
+    async def scenario() -> None:
+        fleet, loop = (
+            Fleet(seed=22, processes=1, limits=[Limit("ip", requests=1, window=10.0)]),
+            asyncio.get_running_loop(),
+        )
+        async with fleet.governor(0) as governor:
+            first = governor.admit({"ip"})
+            await first.enter()
+            following = asyncio.create_task(governor.admit({"ip"}).enter())
+            await asyncio.sleep(1.0)
+            asked, exchanges = loop.time(), governor.exchanges
+            first.not_sent()
+            await following
+            assert (loop.time(), governor.exchanges) == (asked, exchanges)
+
+    run_virtually(lambda _: scenario())
+
+
 def test_of_two_clients_whoever_came_first_leaves_first() -> None:
     async def scenario() -> None:
         fleet, left = Fleet(seed=21, processes=1), list[int]()
