@@ -68,8 +68,7 @@ class Window:
         self.waiting_interactive = self.waiting_bulk = 0
         self.overtaken, self.bulk_left_at = 0, now  # by interactive requests, and when a bulk one left last
         self.interactive_taken, self.demand, self._demand_known, self._demand_counted_from = 0, 0, False, now
-        self.guarded, self.smooth = False, smooth
-        self.reserved = self.reserved_told = 0
+        self.smooth, self.reserved_told = smooth, 0
         self.foreign = ForeignUsage(limit.requests, self.cycle)
         self.pacer: Pacer | None = None
         self._after_pause: Pacer | None = None
@@ -125,7 +124,7 @@ class Window:
         if ended_at <= now:
             self.paused_until, self.asked_until, self.pause_cause = -math.inf, -math.inf, ""
         self.reckon_reserved()
-        if -math.inf < ended_at <= now < ended_at + _SPREAD_SECONDS:
+        if ended_at <= now < ended_at + _SPREAD_SECONDS:
             # Those who waited for a pause leave one after the other, and what is spaced catches up with the pause.
             most = math.inf if self.pacer is None else self.pause_length / self.pacer.interval
             if (leaving := int(min(self.waiting, most))) > 0:

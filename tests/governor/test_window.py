@@ -37,6 +37,15 @@ def spend(one: Window, count: int, now: float = 0.0, *, interactive: bool = True
         take([one], now, interactive)
 
 
+def test_of_a_new_window_nothing_is_known() -> None:
+    one = window(smooth=True, now=5.0)
+    assert (one.reserved_told, one.pause_length, one.pause_cause, one.demand) == (0, 0.0, "", 0)
+    assert (one.refused_in_a_row, one.refused_at_departure, one.remaining_heard_at_departure) == (0, 0, 0)
+    limit = Limit("ip", requests=1, window=10.0)
+    coarse = Window(limit, owner="", key="", smooth=False, now=0.0, clock_resolution=0.5, shared=False)
+    assert coarse.cycle == pytest.approx(10.502)
+
+
 def test_a_token_is_out_until_a_cycle_after_its_answer_and_answers_may_come_by_turns() -> None:
     one = window(3)
     assert one.cycle == pytest.approx(10.002)
@@ -56,6 +65,11 @@ def test_a_token_is_out_until_a_cycle_after_its_answer_and_answers_may_come_by_t
         one.refresh(at + TICK)
         assert one.available == back
         assert one.opens_at == -math.inf
+    spend(one, 3)
+    for _ in range(2):
+        one.settle(0.0)
+    one.refresh(one.cycle)
+    assert one.available == 2, "both are back at this very moment"
 
 
 def test_of_a_store_s_window_the_store_says_when_it_opens() -> None:
@@ -79,15 +93,18 @@ def test_the_later_of_two_pauses_wins_and_is_as_long_as_both() -> None:
     assert one.pause(4.0, 2.0, "longer", asked_until=10.0)
     assert (one.paused_until, one.asked_until, one.pause_length, one.pause_cause) == (4.0, 10.0, 3.0, "longer")
     assert not may_take([one], 4.0 - TICK, interactive=True)
+    assert one.lets_through(4.0, interactive=True)
     assert may_take([one], 4.0, interactive=True)
     assert (one.paused_until, one.asked_until, one.pause_cause) == (-math.inf, -math.inf, "")
     assert one.pause(6.0, 5.0, "another", asked_until=6.0)
     assert one.pause_length == 1.0, "it is no part of the pauses before"
+    assert one.pause(8.0, 6.0, "at its end", asked_until=8.0)
+    assert one.pause_length == 2.0
 
 
 def test_a_pause_is_lifted_once_and_nothing_is_left_of_it() -> None:
+    assert not window().lift()
     one = window()
-    assert not one.lift()
     one.pause(3.0, 0.0, "a refusal", asked_until=9.0)
     one.foreign.refused(0, 0.0, 3.0, news=True)
     one.refused_in_a_row = 2
@@ -129,6 +146,22 @@ def test_what_is_spread_after_a_pause_ends_when_that_does_however_late_it_began(
     assert may_take([one], 3.3, interactive=True)
     take([one], 3.3, interactive=True)
     assert one.next_grant(interactive=True, now=3.3) == pytest.approx(3.4)
+    one.available = 0
+    one.settle(-5.0)
+    assert one.next_grant(interactive=True, now=3.3) == pytest.approx(5.002)
+    one.pause(7.0, 3.3, "", asked_until=7.0)
+    assert one.next_grant(interactive=True, now=3.3) == 7.0
+
+
+@pytest.mark.parametrize(("waiting", "looked_at", "spread"), [(1, 3.0, True), (0, 3.0, False), (2, 3.4, False)])
+def test_whoever_waited_alone_is_spread_too_and_nobody_afterwards(
+    waiting: int, looked_at: float, *, spread: bool
+) -> None:
+    one = window()
+    one.waiting_bulk = waiting
+    one.pause(3.0, 1.0, "", asked_until=3.0)
+    one.refresh(looked_at)
+    assert (one.rhythm is not None, one.guarded) == (spread, spread)
 
 
 @within
@@ -149,7 +182,7 @@ def test_what_is_spaced_catches_up_with_a_pause_and_no_more() -> None:
 @within
 def test_a_rhythm_is_spaced_anew_where_others_take_two_per_cent_more() -> None:
     one = window(52, smooth=True)
-    for active, requests in ((1, 51), (3, 17), (200, 1), (1, 51)):
+    for active, requests in ((1, 51), (2, 25), (200, 1), (1, 51)):
         one.outlook.active = active
         one.reckon_reserved()
         assert one.pacer is not None
@@ -165,16 +198,32 @@ def test_a_rhythm_is_spaced_anew_where_others_take_two_per_cent_more() -> None:
     ("requests", "smooth", "held_back"), [(1, True, 0), (2, True, 1), (500, True, 2), (501, True, 3), (500, False, 0)]
 )
 def test_what_is_spaced_leaves_a_few_tokens_unused(requests: int, held_back: int, *, smooth: bool) -> None:
-    assert window(requests, smooth=smooth).held_back == held_back
+    one = window(requests, smooth=smooth)
+    assert one.held_back == held_back
+    assert one.pacer is None or one.pacer.requests == max(1, min(requests - held_back, requests * 99 // 100))
 
 
 def test_what_was_told_of_others_is_no_more_than_is_left_to_them() -> None:
     one = window()
     one.reserved_told = 50
-    for tokens, told in ((60, 50), (40, 40), (45, 40)):
+    for tokens, told in ((60, 50), (40, 40), (45, 40), (1, 1), (0, 0)):
         one.foreign.tokens = tokens
         one.reckon_reserved()
-        assert (one.reserved, one.reserved_told, one.guarded) == (tokens, told, True)
+        assert (one.reserved, one.reserved_told, one.guarded) == (tokens, told, tokens > 0)
+
+
+def test_what_is_left_to_others_shrinks_with_time_and_in_a_pause_to_what_it_is_at_its_end() -> None:
+    one = window()
+    one.foreign.remaining(10, 0, 0, 0.0)
+    one.reckon_reserved()
+    assert one.reserved == 91
+    one.refresh(5.0)
+    assert one.reserved == one.foreign.expected(5.0) < 91
+    one.pause(9.0, 5.0, "", asked_until=9.0)
+    one.refresh(5.0)
+    assert one.reserved == one.foreign.expected(9.0) > 0
+    one.refresh(10.01)
+    assert (one.reserved, one.guarded) == (0, False)
 
 
 @pytest.mark.parametrize(
@@ -224,9 +273,17 @@ def test_what_interactive_requests_want_is_known_after_two_windows() -> None:
     assert one.wanted(66.0) == 21, "so it is unknown again"
 
 
+def test_one_request_in_each_window_is_known_too() -> None:
+    one = window(1000)
+    for now in (1.0, 11.0):
+        spend(one, 1, now)
+        one.wanted(now + 9.0)
+    assert one.wanted(20.0) == 0 + 2 + 1
+
+
 def test_a_turn_of_bulk_comes_after_four_or_after_a_window() -> None:
     one = window(4, now=1.0)
-    one.overtaken = 3
+    one.overtaken += 3
     assert not one.turn_of_bulk(99.0), "nobody waits"
     one.overtaken = 4
     assert one.turn_of_bulk(1.0)
@@ -248,6 +305,9 @@ def test_how_many_tokens_must_be_there_for_whom() -> None:
     assert needed(one) == (41, 42)
     one.overtaken = 4
     assert needed(one) == (41, 41)
+    one.overtaken, one.waiting_bulk = 0, 1
+    assert [one.needed(interactive=False, now=now) for now in (10.0, 10.1)] == [42, 41]
+    assert window(1).reserve(0.0) == 0, "it has one token, for everybody"
     of_a_store = window(shared=True)
     of_a_store.foreign.tokens, of_a_store.outlook.reserve = 40, 7
     of_a_store.reckon_reserved()
