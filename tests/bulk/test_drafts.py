@@ -514,6 +514,25 @@ async def test_what_others_change_that_no_draft_holds_stays_at_publishing_and_at
     assert (world.ad_sets[0]["name"], world.ad_sets[0]["zeal"]) == (before["name"], {"theirs": 2})
 
 
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("plural", ["ad sets", "ads"])
+async def test_a_pause_by_others_is_not_put_back_by_publishing_nor_by_undo(
+    world: World, plural: str, *, force: bool
+) -> None:
+    table = world.account.ad_sets if plural == "ad sets" else world.account.ads
+    before = next(iter(table))
+    plan = await world.plan(world.write("one.csv", [bulk.ENTITIES[plural].id_column, "name"], [[before["id"], "New"]]))
+    await world.apply(plan, DRAFT)
+    table.put({**table.get(before["id"]), "delivery": "OFF"})
+    (row,), _ = await world.resume(plan, msgspec.structs.replace(PUBLISH, force=force))
+    assert (row.outcome, row.reason) == (bulk.RowOutcome.DONE, "")
+    undo = world.folder / "undo"
+    await bulk.plan_undo(world.ads, plan, undo)
+    await world.apply(undo)
+    now = table.get(before["id"])
+    assert (outcomes_of(undo), now["name"], now["delivery"]) == ({"done": 1}, before["name"], "OFF")
+
+
 async def test_a_plan_that_has_begun_without_drafts_stays_without(world: World) -> None:
     plan = await world.plan(world.names(1))
     await world.apply(plan)

@@ -49,6 +49,11 @@ class DraftKind(msgspec.Struct, frozen=True, kw_only=True):
         """The fields of a draft that may be written."""
         return frozenset(field.encode_name for field in msgspec.structs.fields(self.change.body))
 
+    @property
+    def held(self) -> frozenset[str]:
+        """The fields that a draft has, written or not: what publishing puts in the place of what is live."""
+        return self.fields | {field.encode_name for field in msgspec.structs.fields(self.get.answer)}
+
 
 DRAFT_KINDS: Mapping[str, DraftKind] = types.MappingProxyType(
     {

@@ -11,6 +11,7 @@ from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.effects import Conflict, reached, shown
 from spotify_ads_async.bulk.plan.state import Edit, State, edits_between, leaf, writable
 from spotify_ads_async.bulk.records import RowWork, StepOutcome, StepState
+from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS
 from spotify_ads_async.bulk.run.outcomes import judged_later
 
 __all__ = ["Around", "Present", "changed_around", "conflicts_since", "overwritten", "read_back"]
@@ -48,7 +49,7 @@ def changed_around(around: Sequence[Around]) -> str:
 def overwritten(entity: Entity, work: RowWork, now: dict[str, Any]) -> RowWork:
     """The row where it is published over what somebody changed: that is part of what it changes, and of its undo."""
     staged, live = writable(entity, work.state), writable(entity, now)
-    after = {**{edit.path[0]: staged.get(edit.path[0]) for edit in edits_between(staged, live)}, **work.after}
+    after = {**{edit.path[0]: staged.get(edit.path[0]) for edit in _put_back(entity, staged, live)}, **work.after}
     return msgspec.structs.replace(
         work,
         before={name: value for name, value in live.items() if name in after},
@@ -95,9 +96,15 @@ def read_back(entity: Entity, work: RowWork, now: dict[str, Any], *, again: bool
 
 def _edits(entity: Entity, before: State, now: State) -> Iterator[Edit]:
     """What somebody changed and publishing would put back: what may be written, and that it was archived."""
-    yield from edits_between(writable(entity, before), writable(entity, now))
+    yield from _put_back(entity, writable(entity, before), writable(entity, now))
     if not entity.archives and now.get("status") == _ARCHIVED != before.get("status"):
         yield Edit(("status",), before.get("status"), _ARCHIVED)
+
+
+def _put_back(entity: Entity, staged: State, live: State) -> Iterator[Edit]:
+    """What somebody changed of what drafts hold; the rest, such as a pause, stays whatever is published."""
+    held = DRAFT_KINDS[entity.plural].held
+    return (edit for edit in edits_between(staged, live) if edit.path[0] in held)
 
 
 def _known(value: Any) -> Any:  # noqa: ANN401 - any JSON
