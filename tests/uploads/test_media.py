@@ -17,8 +17,6 @@ from pathlib import Path
 import anyio
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from support.calls import ACCOUNT, QUICK, client
 from support.raw_server import Behaviour, RawServer, answer, reset
 
@@ -35,7 +33,6 @@ from spotify_ads_async.cli.text import name_of
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.models import AssetCreate, AssetStatus, AssetSubtype, AssetType
 from spotify_ads_async.uploads import AssetFailed, UploadProgress
-from spotify_ads_async.uploads.files import kind_of, section_size, sections
 from tests.uploads.media_server import ASSET, SESSION, MediaServer
 
 MIB = 1024 * 1024
@@ -441,53 +438,6 @@ async def test_an_upload_goes_on_after_kill_9(tmp_path: Path) -> None:
         assert first < 24
         assert len(server.transfers) <= 24 + 4
     assert names(tmp_path) == ["spot.mp3"]
-
-
-def test_the_servers_largest_section_binds() -> None:
-    # A thousand sections of half a MiB would not hold it: they grow, up to what the server takes.
-    assert section_size(600_000_000, 5) == 600_000
-    assert section_size(2_500_000_000, 5) == 2_500_000
-    assert section_size(40_000_000, 5) == section_size(40_000_000, 1) == 512 * 1024
-    with pytest.raises(InvalidRequest, match="1000 sections of 1,000,000"):
-        section_size(1_000_000_001, 1)
-
-
-@given(st.integers(1, 20_000_000_000), st.integers(1, 50))
-def test_sections_hold_the_file_within_every_limit(size: int, largest: int) -> None:
-    if size > 1000 * min(20, largest) * 1_000_000:
-        with pytest.raises(InvalidRequest):
-            section_size(size, largest)
-        return
-    length = section_size(size, largest)
-    found = sections(size, length)
-    assert length <= min(20, largest) * 1_000_000
-    assert [number for number, _, _ in found] == list(range(1, len(found) + 1))
-    assert len(found) <= 1000
-    assert sum(part for _, _, part in found) == size
-    assert all(start == (number - 1) * length for number, start, _ in found)
-
-
-@pytest.mark.parametrize(
-    ("head", "kind"),
-    [
-        (PNG, AssetType.IMAGE),
-        (b"\xff\xd8\xff\xe0", AssetType.IMAGE),
-        (MP3, AssetType.AUDIO),
-        (b"\xff\xfb\x90\x00", AssetType.AUDIO),
-        (b"OggS\0", AssetType.AUDIO),
-        (b"RIFF\0\0\0\0WAVEfmt ", AssetType.AUDIO),
-        (b"RIFF\0\0\0\0AVI LIST", None),
-        (b"\0\0\0\x18ftypmp42", AssetType.VIDEO),
-        (b"\0\0\0\x14ftypqt  ", AssetType.VIDEO),
-        (b"\0\0\0\x18ftypheic", None),
-        (b"\0\0\0\x1cftypavif", None),
-        (b"\0\0\0\x1cftypM4A ", None),
-        (b"GIF89a", None),
-        (b"", None),
-    ],
-)
-def test_first_bytes_tell_the_type(head: bytes, kind: AssetType | None) -> None:
-    assert kind_of(head) is kind
 
 
 async def test_an_asset_of_the_same_name_is_not_taken_for_ours(
