@@ -11,6 +11,7 @@ from support.effort import left_to_soak
 from support.virtual_time import run_virtually
 
 from spotify_ads_async.governor import Limit, Priority
+from spotify_ads_async.governor.grants import Ended, Grant, Grants
 from spotify_ads_async.governor.wait_queue import Flow, PendingRequest, WaitQueue
 from spotify_ads_async.governor.window import Window
 
@@ -196,3 +197,23 @@ class Scene:
             assert self.in_flight or self.queue.next_at(self.now) < math.inf
             self.wait_until(self.now + 0.3)
         raise AssertionError("somebody waits for ever")
+
+
+def test_where_a_store_keeps_the_windows_a_request_leaves_with_its_grant() -> None:
+    grants = Grants(lambda: 0.0)
+    limit = Limit("ip", requests=9, window=10.0)
+    window = Window(limit, owner="", key="", smooth=False, now=0.0, clock_resolution=0.0, shared=True)
+    flow, interactive = Flow((window,), "", grants), Priority.INTERACTIVE
+    assert not flow.may_take(interactive, 9.0)
+    assert flow.next_at(9.0) == math.inf
+    granted = Grant(usable_at=1.0, number=7, use_by=5.0)
+    grants.usable.append(granted)
+    assert [flow.may_take(interactive, now) for now in (0.9, 1.0)] == [False, True]
+    assert [flow.next_at(now) for now in (0.0, 2.0)] == [1.0, 2.0]
+    assert flow.take(interactive, 1.0) == granted
+    assert (grants.in_flight, window.available) == ({7: granted}, 8)
+    flow.give_back(granted)
+    assert ([*grants.usable], window.available) == ([granted], 9)
+    assert flow.take(interactive, 1.0) == granted
+    flow.settle(granted, 3.0)
+    assert (grants.over, [*window.settled], grants.in_flight) == ({7: Ended(3.0)}, [3.0], {})

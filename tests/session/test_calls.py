@@ -245,6 +245,14 @@ async def test_a_deadline_counts_the_wait_for_quota_and_refuses_at_once_what_can
     assert not caught.value.may_have_taken_effect
 
 
+async def test_what_a_deadline_leaves_time_for_is_waited_for_and_made_again() -> None:
+    governor = Governor([Limit("client_id", requests=1, window=0.05)], pace="burst")
+    async with RawServer(otherwise=answer(200, calls.READ.answer), script=[faults.failed(503)]) as server:
+        async with client(server.base_url, governor=governor, deadline=60.0) as ads:
+            await calls.READ.by(ads)
+        assert len(server.received) == 2
+
+
 @pytest.mark.parametrize("patience", [{"deadline": 60.0, "max_wait": 5.0}, {"deadline": 5.0, "max_wait": 60.0}])
 async def test_what_comes_first_of_deadline_and_patience_bounds_the_wait(patience: dict[str, float]) -> None:
     governor = Governor([Limit("client_id", requests=1, window=30.0)], pace="burst")
@@ -280,6 +288,16 @@ async def test_every_create_has_a_key_of_its_own_and_keeps_it() -> None:
     assert len({*first, second, third}) == 3
     assert third == "my-own"
     assert server.received[0].body == server.received[3].body, "equal creates that are both wanted stay two"
+
+
+async def test_what_the_document_forbids_leaves_only_where_somebody_wants_it() -> None:
+    too_short = calls.Call(calls.CREATE.operation, calls.CREATE.path, calls.campaign("x"), status=201)
+    async with RawServer(otherwise=answer(201, too_short.answer)) as server, client(server.base_url) as ads:
+        with pytest.raises(InvalidRequest):
+            await too_short.by(ads)
+        assert not server.received
+        await too_short.by(ads.with_options(validate=False))
+        assert len(server.received) == 1
 
 
 async def test_a_key_for_an_operation_that_takes_none_is_refused() -> None:
