@@ -8,6 +8,7 @@ import weakref
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -17,7 +18,7 @@ from spotify_ads_async.core.session import CallOptions, Session, Verify
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.events import Listener, Listeners
 from spotify_ads_async.governor import PUBLISHED_LIMITS, Governor, Limit, Priority, Snapshot
-from spotify_ads_async.network.addresses import split_address
+from spotify_ads_async.network.addresses import require_secure
 from spotify_ads_async.network.options import TransportOptions
 from spotify_ads_async.operation import Operation
 from spotify_ads_async.resources import AdAccountResources, BusinessResources, RootResources
@@ -130,9 +131,11 @@ class AdsClient(RootResources):
             credentials = Secret(credentials)
         if isinstance(credentials, Secret):
             credentials = AccessToken(credentials)
+        transport = transport or TransportOptions()
+        origin = _origin(base_url, transport)
         self._owned_governor: Governor | None = None
         if governor is None:
-            governor = _default_governor(origin=_origin(base_url))
+            governor = _default_governor(origin=origin)
             self._owned_governor = governor
         self.governor = governor
         self._listeners = Listeners()
@@ -143,7 +146,7 @@ class AdsClient(RootResources):
                 governor=governor,
                 options=CallOptions(timeout=timeout, max_wait=max_wait, deadline=deadline, priority=priority),
                 policy=policy or RetryPolicy(),
-                transport=transport or TransportOptions(),
+                transport=transport,
                 listeners=self._listeners,
             )
         )
@@ -157,7 +160,8 @@ class AdsClient(RootResources):
         """
         settings = settings_from(environment)
         credentials = settings.needed_credentials()
-        governor = _default_governor(origin=_origin(settings.base_url), limits=settings.limits, store=settings.store)
+        origin = _origin(settings.base_url, settings.transport)
+        governor = _default_governor(origin=origin, limits=settings.limits, store=settings.store)
         client = cls(credentials, base_url=settings.base_url, governor=governor, transport=settings.transport)
         client._owned_governor = governor
         return client
@@ -317,9 +321,11 @@ class AdsClient(RootResources):
         await self.aclose()
 
 
-def _origin(base_url: str) -> str:
-    parts = split_address(base_url)
-    return base_url if parts is None else f"{parts.scheme}://{parts.netloc}"
+def _origin(base_url: str, transport: TransportOptions) -> str:
+    """Of an address that may carry the token: no other is named in a warning, or counted as a client's."""
+    require_secure(base_url, transport.allow_http, what="the base URL")
+    parts = urlsplit(base_url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _viewed(session: Session, given: Mapping[str, object]) -> Session:

@@ -32,7 +32,6 @@ from spotify_ads_async.errors import (
 from spotify_ads_async.events import Listeners
 from spotify_ads_async.governor import Governor, Priority
 from spotify_ads_async.governor.admission import Admission
-from spotify_ads_async.network.addresses import require_secure
 from spotify_ads_async.network.options import TransportOptions
 from spotify_ads_async.operation import Operation, Repeat
 from spotify_ads_async.types import Secret
@@ -77,7 +76,7 @@ class Session:
 
     Args:
         credentials: what requests are signed with.
-        base_url: the API's address with the version in its path.
+        base_url: the API's address with the version in its path, which may carry the token.
         governor: decides when a request may leave.
         options: the defaults of every call.
         policy: how failed calls are repeated.
@@ -85,7 +84,7 @@ class Session:
         listeners: who hears of requests, answers and repeats.
 
     Raises:
-        ConfigurationError: the address would carry the token in the clear, or certificates would not be verified.
+        ConfigurationError: certificates would not be verified.
     """
 
     def __init__(
@@ -99,7 +98,6 @@ class Session:
         transport: TransportOptions,
         listeners: Listeners,
     ) -> None:
-        require_secure(base_url, transport.allow_http, what="the base URL")
         self.base_url = base_url.rstrip("/")
         root = URL(self.base_url)  # with the host as DNS knows it
         self._root = str(root)
