@@ -196,7 +196,13 @@ def _granted(status: int, body: bytes) -> TokenAnswer | SpotifyAdsError:
     seconds = fields.expires_in
     sound = isinstance(seconds, int | float) and 0 <= seconds <= _LONGEST_LIFETIME
     lifetime = float(seconds) if sound else _USUAL_LIFETIME
-    return TokenAnswer(access_token=fields.access_token, expires_in=lifetime, refresh_token=fields.refresh_token)
+    replaced = None if fields.refresh_token is None or not _is_token(fields.refresh_token) else fields.refresh_token
+    return TokenAnswer(access_token=fields.access_token, expires_in=lifetime, refresh_token=replaced)
+
+
+def _is_token(given: Secret) -> bool:
+    """Whether it can be sent again: an empty one is none, and must not take the place of the one that is kept."""
+    return given.reveal().isprintable() and given.reveal().strip() != ""
 
 
 def header_safe(token: str) -> bool:

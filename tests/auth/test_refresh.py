@@ -137,6 +137,18 @@ async def test_odd_lifetimes_do_no_harm(lifetime: object) -> None:
         assert accounts.asked <= 2
 
 
+@pytest.mark.parametrize("given", ["", " ", "refresh\n1", "\x00"])
+async def test_what_can_be_no_token_takes_no_tokens_place(given: str) -> None:
+    granted = answer(200, {"access_token": "access-0", "expires_in": 0, "refresh_token": given})
+    store = Memory("refresh-0")
+    async with Accounts(script=[granted]) as accounts:
+        async with client(accounts.api.base_url, accounts.credentials(store=store)) as ads:
+            await calls.READ.by(ads)
+            await calls.READ.by(ads)
+        assert [form(one)["refresh_token"] for one in accounts.server.received] == ["refresh-0"] * 2
+    assert store.saved == ["refresh-0"]
+
+
 async def test_a_rotated_token_is_used_and_saved() -> None:
     store = Memory()
     async with Accounts(rotate=True, lifetime=0) as accounts:
