@@ -383,6 +383,27 @@ async def test_a_list_that_is_refused_says_nothing_of_a_draft(world: World) -> N
     assert outcomes_of(plan) == {"staged": 1}
 
 
+async def test_a_draft_that_others_changed_beside_a_lost_request_keeps_nothing_from_being_undone(world: World) -> None:
+    plan = await world.plan(world.names(COUNT))
+    drafts, changed = world.account.ad_set_drafts, list[str]()
+
+    def change() -> None:
+        (draft,) = drafts
+        changed.append(draft["id"])
+        drafts.put({**draft, "name": "Theirs"})
+
+    on(world, "updateAdSetDraft", change)
+    world.server.add_fault("error", operation="updateAdSetDraft", status=500, times=1)
+    await world.apply(plan, PUBLISH)
+    (failed,) = [row for row in rows_of(plan) if row.outcome is bulk.RowOutcome.FAILED]
+    assert ([failed.entity_id], "somebody changed it" in failed.reason) == (changed, True)
+    assert outcomes_of(plan)["done"] > 0
+    await bulk.plan_undo(world.ads, plan, world.folder / "undo.plan")
+    await world.resume(plan, msgspec.structs.replace(PUBLISH, retry_failed=True))
+    assert outcomes_of(plan) == {"done": COUNT}
+    assert all(live_names(world, plan))
+
+
 async def test_what_cannot_be_read_back_is_unknown_until_the_next_run(world: World) -> None:
     plan = await world.plan(world.names(1))
     await world.apply(plan, DRAFT)

@@ -330,6 +330,12 @@ def require_changed(answer: Any, entity_id: str) -> None:  # noqa: ANN401 - of a
 
 def staged(outcome: StepOutcome) -> StepOutcome:
     """The same of a draft: what arrived there is not live yet, and nothing live has changed."""
+    if outcome.state is StepState.UNKNOWN:
+        return StepOutcome(
+            state=StepState.FAILED,
+            reason="the draft holds neither the old values nor the new ones: somebody changed it, or what is live just"
+            " before it was made; --retry-failed looks at what is live, and puts the row's values in",
+        )
     state = StepState.STAGED if outcome.state is StepState.DONE else outcome.state
     return msgspec.structs.replace(outcome, state=state, found=None, text="", damage={})
 
