@@ -104,7 +104,7 @@ class Window:
 
     @property
     def opens_at(self) -> float:
-        """Nothing leaves before: of a pause, because the store says so, or because no token is there."""
+        """Before then nothing leaves: there is a pause, or no token, or the store grants none."""
         here = self.settled[0] + self.cycle if self.settled and self.available < 1 and not self.shared else -math.inf
         return max(here, self.paused_until, self.outlook.heard_at + self.outlook.opens / 1e6, self.outlook.there_at(1))
 

@@ -132,8 +132,7 @@ def _require_asked(operation: ListOperation[Any, Any], asked: Mapping[str, Any],
 
 def value_in(row: object, name: str) -> object:
     """A row's value by its name; rows of types that nobody knows are mappings. None where it has none."""
-    found = getattr(row, name, None)
-    return cast("Mapping[str, object]", row).get(name) if found is None and isinstance(row, Mapping) else found
+    return cast("dict[str, object]", row).get(name) if isinstance(row, dict) else getattr(row, name, None)
 
 
 def identity(row: object) -> str | None:
