@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from spotify_ads_async.bulk.plan.planner import currency_of
 from spotify_ads_async.bulk.plan.state import writable_state
 from spotify_ads_async.bulk.plan.typed import cell_text
 from spotify_ads_async.bulk.workbook.describing import describe
+from spotify_ads_async.cli.answered import require_of, require_values
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import agreed
 from spotify_ads_async.cli.fields import example_body, put_value, what_is_wrong
@@ -25,8 +26,10 @@ from spotify_ads_async.cli.products import hold_to_product
 from spotify_ads_async.cli.recent import remember
 from spotify_ads_async.cli.run import say, usage_error
 from spotify_ads_async.cli.short_ids import whole_ids
-from spotify_ads_async.errors import InvalidRequest
+from spotify_ads_async.client import AdsClient
+from spotify_ads_async.errors import InvalidRequest, SpotifyAdsError
 from spotify_ads_async.operation import Operation
+from spotify_ads_async.types import Answer
 
 __all__ = ["Asked", "Consent", "create", "put_value", "show_example", "update", "values_of"]
 
@@ -173,6 +176,24 @@ async def update(
             return
         # What came from the server goes back as it came, whether this version's document knows it or not.
         sender = client.with_options(validate=bool(content))
-        for step in steps:
+        answer = await _send(sender, entity, path, steps, answer)
+    sent = {name: after.get(name, value) for step in steps for name, value in step.items()}
+    # A body may hold a part of an object, and takes nothing away from it by that.
+    require_values(entity, {} if content else state, sent, require_of(answer, entity_id, entity.update.id))
+    show_done("changed" if steps else "unchanged", entity.name, answer, list(content or values))
+
+
+async def _send(
+    sender: AdsClient, entity: Entity, path: Mapping[str, str], steps: Sequence[Mapping[str, Any]], answer: Answer
+) -> Answer:
+    """Make the requests of a change; the last ``answer``. An error says what was changed before it."""
+    done: list[str] = []
+    for step in steps:
+        try:
             answer = await sender.call(entity.update, path=path, body=step)
-    show_done("changed", entity.name, answer, list(content or values))
+        except SpotifyAdsError as error:
+            if done:
+                error.add_note(f"changed before that: {', '.join(done)}")
+            raise
+        done += step
+    return answer

@@ -9,6 +9,7 @@ import msgspec
 import typer
 
 from spotify_ads_async.bulk.listed import KINDS
+from spotify_ads_async.cli.answered import require_of, require_texts
 from spotify_ads_async.cli.completing import complete_id
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import Yes, agreed
@@ -20,6 +21,8 @@ from spotify_ads_async.cli.run import run, say, usage_error
 from spotify_ads_async.cli.short_ids import whole_ids
 from spotify_ads_async.cli.upload import Encoding, SkipInvalid, require_distinct, upload_list, upload_media
 from spotify_ads_async.models import AssetUpdate, AudioType, CustomAudienceUpdate, LookalikeAudienceUpdate
+from spotify_ads_async.operations.assets import UPDATE_ASSET
+from spotify_ads_async.operations.audiences import EDIT_AUDIENCE
 from spotify_ads_async.types import UNSET
 
 __all__ = ["assets", "audiences"]
@@ -86,7 +89,10 @@ def update_asset(
                 name=UNSET if name is None else name,
                 asset_subtype=UNSET if subtype is None else subtype,
             )
-            show_done("changed", "asset", await assets_of.update(whole_id, change))
+            answer = await assets_of.update(whole_id, change)
+            # Whether an answer's audio_type is the subtype is not published.
+            require_texts({"name": name}, require_of(answer, whole_id, UPDATE_ASSET.id), UPDATE_ASSET.id)
+            show_done("changed", "asset", answer)
 
     run(command)
 
@@ -171,7 +177,10 @@ def update_audience(
                 "name": UNSET if name is None else name,
                 "description": UNSET if description is None else description,
             }
-            show_done("changed", "audience", await audiences_of.update(whole_id, change(**texts)))
+            answer = await audiences_of.update(whole_id, change(**texts))
+            sent = {"name": name, "description": description}
+            require_texts(sent, require_of(answer, whole_id, EDIT_AUDIENCE.id), EDIT_AUDIENCE.id)
+            show_done("changed", "audience", answer)
 
     run(command)
 

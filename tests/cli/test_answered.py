@@ -1,0 +1,110 @@
+"""``update`` says that something is changed only where the answer shows it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.support.emulator_process import EmulatorProcess
+
+from .conftest import CommandLine
+
+FAILED, REFUSED = 1, 3
+Told = Callable[[dict[str, Any], dict[str, Any]], tuple[int, dict[str, Any]]]
+
+
+@contextmanager
+def answering_changes(emulator: EmulatorProcess, told: Told) -> Iterator[str]:
+    """A server before the emulator: it changes nothing, and answers what ``told`` makes of what is there."""
+
+    class Front(BaseHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as its parent names it
+            pass
+
+        def do_GET(self) -> None:
+            self.send(*emulator.ask("GET", self.place()))
+
+        def do_PATCH(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send(*told(emulator.ask("GET", self.place())[1], body))
+
+        def place(self) -> str:
+            return self.path.removeprefix(urlsplit(emulator.base_url).path)
+
+        def send(self, status: int, content: object) -> None:
+            text = json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Front) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}{urlsplit(emulator.base_url).path}"
+        server.shutdown()
+
+
+CHANGES = [
+    (("campaigns", "--set", "status=PAUSED"), 'did not do status, which is still "ACTIVE"'),
+    (("campaigns", "--body", '{"status": "PAUSED"}'), 'did not do status, which is "ACTIVE"'),
+    (("ad-sets", "--set", "delivery=OFF"), 'did not do delivery, which is still "ON"'),
+    (("ads", "--set", "name=Renamed"), "did not do name, which is still"),
+    (("assets", "--name", "Renamed"), "did not do name, which is"),
+]
+
+
+@pytest.mark.parametrize(("change", "said"), CHANGES)
+def test_a_success_that_shows_the_old_value_is_none(
+    spotify_ads: CommandLine, emulator: EmulatorProcess, change: tuple[str, ...], said: str
+) -> None:
+    kind, *how = change
+    one = spotify_ads.out(kind, "list", "--limit", "1", "--fields", "id", "-o", "csv").splitlines()[1]
+    with answering_changes(emulator, lambda present, _: (200, present)) as address:
+        ended = spotify_ads.run(kind, "update", one, *how, SPOTIFY_ADS_BASE_URL=address)
+    assert (ended.returncode, ended.stdout) == (FAILED, "")
+    assert said in ended.stderr
+    assert "changed:" not in ended.stderr
+    for other in ({}, {"id": "00000000-0000-4000-8000-000000000000", "asset_type": "AUDIO"}):
+        with answering_changes(emulator, lambda _, __, other=other: (200, other)) as address:
+            ended = spotify_ads.run(kind, "update", one, *how, SPOTIFY_ADS_BASE_URL=address)
+        assert (ended.returncode, ended.stdout) == (REFUSED, "")
+        assert "in doubt: whether it could" in ended.stderr
+        assert f"with something else than {one}: read it back" in ended.stderr
+    # A server that shows what was asked, and fills in the rest, is believed.
+    with answering_changes(emulator, lambda present, body: (200, {**present, **body})) as address:
+        assert "changed:" in spotify_ads.run(kind, "update", one, *how, SPOTIFY_ADS_BASE_URL=address).stderr
+
+
+def test_what_was_changed_before_an_error_is_said(spotify_ads: CommandLine, emulator: EmulatorProcess) -> None:
+    one = spotify_ads.out("ad-sets", "list", "--limit", "1", "--fields", "id", "-o", "csv").splitlines()[1]
+
+    def first_alone(present: dict[str, Any], body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        return (400, {"messages": ["no"]}) if "delivery" not in body else (200, {**present, **body})
+
+    with answering_changes(emulator, first_alone) as address:
+        ended = spotify_ads.run(
+            "ad-sets", "update", one, "--set", "name=Renamed", "--set", "delivery=OFF", SPOTIFY_ADS_BASE_URL=address
+        )
+    assert ended.returncode == FAILED
+    assert "changed before that: delivery" in ended.stderr
+
+
+def test_a_part_of_an_object_takes_nothing_away_and_what_is_so_already_is_not_changed(
+    spotify_ads: CommandLine,
+) -> None:
+    shown = json.loads(spotify_ads.out("ad-sets", "list", "--limit", "1", "-o", "jsonl"))
+    part = json.dumps({"targets": {"age_ranges": [{"min": 25, "max": 34}]}})
+    ended = spotify_ads.run("ad-sets", "update", shown["id"], "--body", part)
+    assert "changed: ad set" in ended.stderr
+    changed = json.loads(ended.stdout)["targets"]
+    assert (changed["age_ranges"], changed["platforms"]) == ([{"min": 25, "max": 34}], shown["targets"]["platforms"])
+    ended = spotify_ads.run("ad-sets", "update", shown["id"], "--set", f"name={shown['name']}")
+    assert (ended.returncode, ended.stderr.startswith("unchanged: ad set")) == (0, True)
