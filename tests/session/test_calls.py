@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from itertools import pairwise
+from typing import NoReturn
 
 import pytest
 from support import calls, faults
@@ -21,6 +22,7 @@ from spotify_ads_async import (
     Governor,
     InvalidRequest,
     Limit,
+    NotFound,
     OutcomeUnknown,
     PermissionDenied,
     QuotaTimeout,
@@ -208,6 +210,18 @@ async def test_a_delete_that_was_lost_and_is_refused_then_may_have_taken_effect(
         assert caught.value.may_have_taken_effect is in_doubt
 
 
+@pytest.mark.parametrize(
+    ("call", "script", "deleted"),
+    [(calls.DELETE_DRAFT, [faults.reset], True), (calls.DELETE_DRAFT, [], False), (calls.READ, [faults.reset], False)],
+)
+async def test_a_delete_that_was_lost_and_finds_nothing_then_did_delete(
+    call: calls.Call, script: list[Behaviour], *, deleted: bool
+) -> None:
+    async with RawServer(otherwise=faults.failed(404), script=[*script]) as server, client(server.base_url) as ads:
+        with contextlib.nullcontext() if deleted else pytest.raises(NotFound):
+            assert await call.by(ads) is None
+
+
 async def test_a_write_that_the_server_failed_at_is_in_doubt_and_says_what_to_do() -> None:
     async with RawServer(otherwise=faults.failed(502)) as server, client(server.base_url) as ads:
         with pytest.raises(OutcomeUnknown) as caught:
@@ -243,6 +257,33 @@ async def test_a_deadline_counts_the_wait_for_quota_and_refuses_at_once_what_can
     assert caught.value.operation == "updateAdSet"
     assert caught.value.predicted_wait > 60.0
     assert not caught.value.may_have_taken_effect
+
+
+class SilentStore:
+    """A store that takes every message and answers none."""
+
+    name = "a silent store"
+
+    async def exchange(self, message: object) -> NoReturn:
+        del message
+        await asyncio.Event().wait()
+        raise AssertionError("nothing sets it")
+
+    async def look(self) -> list[NoReturn]:
+        return []
+
+    async def aclose(self) -> None:
+        pass
+
+
+@on_a_patient_clock
+async def test_a_deadline_says_what_was_waited_for() -> None:
+    governor = Governor([Limit("client_id", requests=1, window=600.0)], store=SilentStore(), on_store_failure="pause")
+    async with client("http://127.0.0.1:9", governor=governor, deadline=0.1) as ads:
+        with pytest.raises(ConnectionFailed) as late:
+            await calls.READ.by(ads)
+        assert str(late.value) == "getAdSetById: the call's deadline of 0.1 s passed while waiting for quota"
+    await governor.aclose()
 
 
 async def test_what_a_deadline_leaves_time_for_is_waited_for_and_made_again() -> None:

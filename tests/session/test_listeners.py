@@ -29,6 +29,7 @@ from spotify_ads_async.events import (
     RequestSent,
 )
 from spotify_ads_async.models import CampaignDraftPublish, PublishAction
+from spotify_ads_async.operation import Repeat
 from spotify_ads_async.operations import PUBLISH_CAMPAIGN_DRAFT
 
 
@@ -184,7 +185,7 @@ async def test_a_write_that_is_cancelled_after_it_left_ends_as_every_other(caplo
     sent, lost, failed = heard
     assert isinstance(sent, RequestSent)
     assert isinstance(lost, RequestLost)
-    assert lost.left
+    assert (lost.left, lost.error) == (True, "CancelledError")
     assert isinstance(failed, CallFailed)
     assert (failed.call, failed.attempts, failed.error, failed.in_doubt) == (sent.call, 1, "CancelledError", True)
     (note,) = problem.__notes__
@@ -223,6 +224,38 @@ async def test_a_call_that_is_cancelled_while_it_waits_for_quota_has_not_left() 
     assert not any(isinstance(event, RequestSent | RequestLost) for event in heard)
     assert isinstance(heard[-1], CallFailed)
     assert not heard[-1].in_doubt
+
+
+async def test_a_write_that_was_refused_and_is_cancelled_before_it_is_made_again_is_not_in_doubt() -> None:
+    heard: list[Event] = []
+    paused = asyncio.Event()
+    refused = answer(429, b"", headers={"Retry-After": "60"})
+    async with RawServer(otherwise=refused) as server, calls.client(server.base_url) as ads:
+        ads.subscribe(heard.append)
+        ads.subscribe(lambda event: paused.set() if isinstance(event, RequestRetried) else None)
+        task = asyncio.create_task(calls.WRITE.by(ads))
+        await paused.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+    assert not may_have_left(caught.value)
+    assert isinstance(heard[-1], CallFailed)
+    assert not heard[-1].in_doubt
+
+
+async def test_how_far_an_attempt_came_says_nothing_about_the_next() -> None:
+    again = msgspec.structs.replace(calls.LARGE_UPLOAD.operation, repeat=Repeat.SAFE)
+    heard: list[Event] = []
+
+    def end_the_second(connection: Connection) -> bool:
+        if server.connections == 2:
+            connection.reset()
+        return server.connections == 2
+
+    async with RawServer(script=[reset], on_connect=end_the_second) as server, calls.client(server.base_url) as ads:
+        ads.subscribe(heard.append)
+        await ads.call(again, path=calls.LARGE_UPLOAD.path, body=calls.LARGE_UPLOAD.body)
+    assert [event.left for event in heard if isinstance(event, RequestLost)] == [True, False]
 
 
 async def test_a_read_that_is_cancelled_leaves_nothing_in_doubt(caplog: pytest.LogCaptureFixture) -> None:
