@@ -28,7 +28,7 @@ from spotify_ads_async.operation import Operation
 from spotify_ads_async.operations import CREATE_AD_DRAFT, CREATE_AD_SET_DRAFT, CREATE_CAMPAIGN_DRAFT
 from spotify_ads_async.trees.rates import Rates
 from spotify_ads_async.trees.tree import AdSetTree, CampaignTree, Rename, json_of, moved
-from spotify_ads_async.trees.unknown import path_text, put_at, unknown_in
+from spotify_ads_async.trees.unknown import Path, path_text, put_at, unknown_in
 from spotify_ads_async.types import Answer, OpenEnum, Request, decode_hook, in_utc
 from spotify_ads_async.validation.requests import check_body
 
@@ -309,14 +309,16 @@ _REQUESTS: Mapping[str, tuple[Operation[Any], type[Request], type[Request]]] = {
 }
 
 
-def _without(value: object, ignored: Collection[str], place: str = "") -> object:
-    """JSON without the keys of these names or dotted places, at any depth of its objects."""
+def _without(value: object, ignored: Collection[str], path: Path = ()) -> object:
+    """JSON without the keys of these names or places, at any depth."""
+    if isinstance(value, list):
+        return [_without(one, ignored, (*path, place)) for place, one in enumerate(cast("list[object]", value))]
     if not isinstance(value, dict):
         return value
     return {
-        name: _without(one, ignored, f"{place}{name}.")
+        name: _without(one, ignored, (*path, name))
         for name, one in cast("dict[str, object]", value).items()
-        if name not in ignored and f"{place}{name}" not in ignored
+        if name not in ignored and path_text((*path, name)) not in ignored
     }
 
 

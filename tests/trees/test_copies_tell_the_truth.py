@@ -19,6 +19,7 @@ from trees.live_history import delivering, moments
 from spotify_ads_async import AdAccount, ConfigurationError, InvalidAnswer, InvalidRequest, RequestRejected
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.emulator.domain.tables import Table
+from spotify_ads_async.models import FrequencyCap, FrequencyUnit
 from spotify_ads_async.trees import DraftTree, parse
 from spotify_ads_async.trees.comparing import differences_in_draft
 from spotify_ads_async.trees.files import KINDS
@@ -673,6 +674,15 @@ async def test_a_known_key_inside_of_an_object_is_left_out(server: Emulator, acc
     assert whole.body["targets"].pop("genders")
     assert whole.body == less.body
     assert "genders" not in less.wanted["targets"]
+
+
+@pytest.mark.parametrize("key", ["max_impressions", "frequency_caps[0].max_impressions"])
+async def test_a_known_key_inside_of_a_list_is_left_out(server: Emulator, account: AdAccount, key: str) -> None:
+    (tree, *_) = (await account.trees.read(first_campaign(server)["id"])).ad_sets
+    cap = FrequencyCap(frequency_unit=FrequencyUnit.DAY, frequency_period=1, max_impressions=3)
+    tree = replace(tree, ad_set=replace(tree.ad_set, frequency_caps=[cap]))
+    part = Planner(str, ignore=[key]).ad_set(tree, timedelta(0), []).part
+    assert part.body["frequency_caps"] == [{"frequency_unit": "DAY", "frequency_period": 1}]
 
 
 def test_a_key_that_is_there_twice_is_refused() -> None:
