@@ -146,6 +146,12 @@ async def test_a_status_that_ends_no_request_says_nothing_of_a_write(status: str
                     await call.by(ads)
 
 
+async def test_where_the_server_offers_a_choice_its_body_is_no_answer() -> None:
+    async with RawServer(otherwise=answer(300, calls.READ.answer)) as server, client(server.base_url) as ads:
+        with pytest.raises(InvalidAnswer):
+            await calls.READ.by(ads)
+
+
 async def test_a_write_that_was_accepted_and_whose_answer_is_empty_is_an_unknown_outcome() -> None:
     async with RawServer(otherwise=answer(204, b"")) as server, client(server.base_url) as ads:
         with pytest.raises(OutcomeUnknown) as caught:

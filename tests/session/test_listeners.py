@@ -28,6 +28,7 @@ from spotify_ads_async.events import (
     RequestRetried,
     RequestSent,
 )
+from spotify_ads_async.governor import Priority, Waiting
 from spotify_ads_async.models import CampaignDraftPublish, PublishAction
 from spotify_ads_async.operation import Repeat
 from spotify_ads_async.operations import PUBLISH_CAMPAIGN_DRAFT
@@ -132,6 +133,22 @@ async def test_a_listener_that_is_interrupted_ends_the_program() -> None:
             await calls.READ.by(ads)
 
 
+async def test_a_write_that_was_refused_is_in_no_doubt_where_a_listener_is_interrupted() -> None:
+    heard: list[Event] = []
+
+    def interrupted(event: Event) -> None:
+        heard.append(event)
+        if isinstance(event, RequestAnswered):
+            raise KeyboardInterrupt
+
+    async with RawServer(otherwise=answer(403, {})) as server, calls.client(server.base_url) as ads:
+        ads.subscribe(interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            await calls.WRITE.by(ads)
+    assert isinstance(heard[-1], CallFailed)
+    assert not heard[-1].in_doubt
+
+
 class Told:
     async def __call__(self, event: Event) -> None:
         del event
@@ -205,6 +222,23 @@ async def test_a_write_whose_outcome_is_unknown_ends_in_doubt_and_is_logged(capl
     failed = CallFailed(call=heard[0].call, operation="updateAdSet", attempts=1, error="OutcomeUnknown", in_doubt=True)
     assert heard[-1] == failed
     assert caplog.record_tuples == [("spotify_ads_async", logging.WARNING, str(caught.value))]
+
+
+@pytest.mark.parametrize("priority", list(Priority))
+async def test_a_call_waits_among_those_of_its_priority(priority: Priority) -> None:
+    governor = Governor([Limit("client_id", requests=1, window=600.0)], pace="burst")
+    heard: list[Event] = []
+    governor.subscribe(heard.append)
+    async with (
+        RawServer(otherwise=answer(200, {})) as server,
+        calls.client(server.base_url, governor=governor, priority=priority) as ads,
+    ):
+        await calls.READ.by(ads)
+        task = asyncio.create_task(calls.READ.by(ads))
+        await anyio.wait_all_tasks_blocked()
+        task.cancel()
+        await asyncio.wait([task])
+    assert heard == [Waiting(limits=("client_id",), priority=priority.value, length=1)]
 
 
 async def test_a_call_that_is_cancelled_while_it_waits_for_quota_has_not_left() -> None:
