@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import NoReturn
 
 import pytest
@@ -83,6 +84,21 @@ async def test_what_a_deadline_leaves_time_for_is_waited_for_and_made_again() ->
         async with client(server.base_url, governor=governor, deadline=60.0) as ads:
             await calls.READ.by(ads)
         assert len(server.received) == 2
+
+
+@on_a_patient_clock
+async def test_what_the_rest_of_a_second_does_not_suffice_for_is_refused_at_once() -> None:
+    governor = Governor(
+        [Limit("client_id", requests=1, window=0.9)],
+        pace="burst",
+        clock=lambda: time.monotonic(),  # noqa: PLW0108 - the patient one, which stands in its place
+    )
+    async with RawServer(otherwise=answer(200, calls.READ.answer)) as server:
+        async with client(server.base_url, governor=governor, deadline=0.5) as ads:
+            await calls.READ.by(ads)
+            with pytest.raises(QuotaTimeout):
+                await calls.READ.by(ads)
+        assert len(server.received) == 1
 
 
 @pytest.mark.parametrize("patience", [{"deadline": 60.0, "max_wait": 5.0}, {"deadline": 5.0, "max_wait": 60.0}])
