@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar
 
 import anyio
 import msgspec
@@ -69,6 +69,8 @@ _LONG_WAIT_SECONDS = 1.0
 _MOST_ADDRESSES = 4096
 """So many are kept, of one kilobyte each to seven (fifty ids): to take one apart costs a twentieth of its call."""
 _now = functools.partial(datetime.now, UTC)
+_DELETED: Any = None
+"""What a call answers that deletes."""
 
 
 class Session:
@@ -212,7 +214,7 @@ class Session:
             state.unanswered = False
             if state.doubt is not None and operation.method == "DELETE" and isinstance(failure, NotFound):
                 # The attempt whose answer was lost did delete it.
-                return cast("AnswerT", None)
+                return _DELETED
             action, delay = self._repeats.judge(operation, failure, state, self.options.max_wait)
             if action is RetryAction.FOLLOW:
                 return await self._read_completed(operation, failure, state)

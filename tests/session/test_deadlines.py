@@ -19,10 +19,16 @@ from spotify_ads_async import (
     OutcomeUnknown,
     QuotaTimeout,
     RetryPolicy,
+    Secret,
     ServerError,
 )
 
 COMPLETED = faults.conflict("IDEMPOTENCY_REQUEST_ALREADY_COMPLETED", resource_uri=faults.CREATED)
+
+
+def patient() -> float:
+    """The clock that stands in the place of this machine's."""
+    return time.monotonic()
 
 
 @on_a_patient_clock
@@ -86,13 +92,38 @@ async def test_what_a_deadline_leaves_time_for_is_waited_for_and_made_again() ->
         assert len(server.received) == 2
 
 
+class CountedTokens:
+    """Another token each time; none comes after the fourth."""
+
+    client_id = None
+    asked = 0
+
+    async def token(self, http: object) -> Secret:
+        assert http is not None
+        self.asked += 1
+        if self.asked > 4:
+            await asyncio.Event().wait()
+        return Secret(f"token-{self.asked}")
+
+    def invalidate(self, token: Secret) -> bool:
+        raise AssertionError(token)
+
+
+@on_a_patient_clock
+async def test_after_a_long_wait_for_quota_a_call_signs_in_again() -> None:
+    governor = Governor([Limit("client_id", requests=1, window=2.0)], pace="burst", clock=patient)
+    async with RawServer(otherwise=answer(200, calls.READ.answer)) as server:
+        async with client(server.base_url, CountedTokens(), governor=governor, deadline=10.0) as ads:
+            for _ in range(2):
+                await calls.READ.by(ads)
+            with pytest.raises(ConnectionFailed, match="passed while signing in"):
+                await calls.READ.by(ads)
+        assert [one.headers["authorization"] for one in server.received] == ["Bearer token-1", "Bearer token-3"]
+
+
 @on_a_patient_clock
 async def test_what_the_rest_of_a_second_does_not_suffice_for_is_refused_at_once() -> None:
-    governor = Governor(
-        [Limit("client_id", requests=1, window=0.9)],
-        pace="burst",
-        clock=lambda: time.monotonic(),  # noqa: PLW0108 - the patient one, which stands in its place
-    )
+    governor = Governor([Limit("client_id", requests=1, window=0.9)], pace="burst", clock=patient)
     async with RawServer(otherwise=answer(200, calls.READ.answer)) as server:
         async with client(server.base_url, governor=governor, deadline=0.5) as ads:
             await calls.READ.by(ads)
