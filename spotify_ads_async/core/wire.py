@@ -79,21 +79,19 @@ def request(
     try:
         if target is None:
             target = _quoted(operation, path)
-        return _in_bytes(operation, f"{target}?{_query_string(given)}" if given else target, body)
+        if given:
+            target = f"{target}?{_query_string(given)}"
+        if body is None:
+            return HttpRequest(method=operation.method, target=target)
+        if operation.multipart:
+            return HttpRequest(method=operation.method, target=target, body=_parts(body))
+        return HttpRequest(method=operation.method, target=target, headers=_JSON_HEADERS, body=_encoder.encode(body))
     except UnicodeEncodeError as problem:
         raise errors.InvalidRequest(
             f"a text cannot be sent: UTF-8 does not hold {problem.object[problem.start : problem.end]!a}",
             operation=operation.id,
             rule="no lone surrogates",
         ) from None
-
-
-def _in_bytes(operation: Operation[Any], target: str, body: object) -> HttpRequest:
-    if body is None:
-        return HttpRequest(method=operation.method, target=target)
-    if operation.multipart:
-        return HttpRequest(method=operation.method, target=target, body=_parts(body))
-    return HttpRequest(method=operation.method, target=target, headers=_JSON_HEADERS, body=_encoder.encode(body))
 
 
 BARE_HEADERS: Mapping[str, str] = {"Accept": "application/json", "X-Spotify-Ads-Sdk": SDK_NAME, "User-Agent": SDK_NAME}
