@@ -16,6 +16,7 @@ __all__ = ["pause_too_long", "predicted_wait", "wait_for", "wait_too_long"]
 
 _ROUNDS = 4
 _FLOWS_LOOKED_AT = 64
+_EXACT_SECONDS, _EXACT_SHARE = 0.1, 0.01
 
 
 def predicted_wait(request: PendingRequest, queue: WaitQueue, now: float) -> tuple[float, Window]:
@@ -35,23 +36,63 @@ def wait_for(window: Window, position: int, opens_at: float, now: float, *, kept
     Nothing leaves before ``opens_at``. ``kept`` tokens are left to others of the queue besides those reserved for other
     programs. A store has ``granted`` so many requests of the queue a token.
     """
-    spacing = 0.0 if window.pacer is None else window.pacer.wait(now) + (position - 1) * window.pacer.interval
     opens = max(0.0, opens_at - now)
+    spacing = 0.0 if window.pacer is None else window.pacer.wait(now) + (position - 1) * window.pacer.interval
     if window.shared:
-        outlook, position = window.outlook, position - granted
+        outlook, position, left = window.outlook, position - granted, kept
         position += min(outlook.waiting, position * (outlook.active - 1))
         capacity, there_at = outlook.free + outlook.out, outlook.there_at
     else:
-        kept, capacity, there_at = kept + window.reserved, window.limit.requests, window.there_at
-    rounds, rest = divmod(max(1, position) - 1, max(1, capacity - kept))
-    at = there_at(rest + 1 + kept) if position > 0 else now
+        capacity, there_at = window.limit.requests, window.there_at
+        left = min(kept + window.reserved, capacity - 1)
+    rounds, rest = divmod(max(1, position) - 1, max(1, capacity - left))
+    at = there_at(rest + 1 + left) if position > 0 else now
     wait = max(opens, window.cycle if at == math.inf else at - now) + rounds * window.cycle
     # What a pause kept back leaves at its end; a window later these tokens are spaced like the others.
-    return max(opens + max(0.0, spacing - (0.0 if rounds else window.pause_length)), wait)
+    wait = max(opens + max(0.0, spacing - (0.0 if rounds else window.pause_length)), wait)
+    eases = window.foreign.tokens > 0 and not window.shared
+    return _eased(window, position, opens, now, kept=kept, at_most=wait) if eases else wait
+
+
+def _eased(window: Window, position: int, opens: float, now: float, *, kept: int, at_most: float) -> float:
+    """The same, for what is reserved for other programs shrinks meanwhile: it waits ``at_most`` seconds."""
+    at_least = opens
+    while at_most - at_least > max(_EXACT_SECONDS, at_most * _EXACT_SHARE):
+        middle = (at_least + at_most) / 2
+        left = _left_by(window, middle, opens, now, kept)
+        if window.pacer is not None:
+            left = min(left, 1 + _turning_up(window, opens - window.pause_length, middle, now, kept=0))
+        at_least, at_most = (at_least, middle) if left >= position else (middle, at_most)
+    return at_most
+
+
+def _left_by(window: Window, seconds: float, opens: float, now: float, kept: int) -> float:
+    """How many requests can leave from ``opens`` on: once in each cycle with all tokens but those that are left."""
+    turns = int((seconds - opens) / window.cycle)
+    first = seconds - turns * window.cycle
+    there = window.limit.requests
+    if first < window.cycle:
+        there = window.available + bisect_right(window.settled, now + first - window.cycle)
+    left = max(0, there - kept - window.reserved_at(now + first))
+    if turns:
+        second = first + window.cycle
+        ends = sum(max(0, window.limit.requests - kept - window.reserved_at(now + at)) for at in (second, seconds))
+        left += _turning_up(window, second, seconds, now, kept=kept) + ends / 2
+    return left
+
+
+def _turning_up(window: Window, begin: float, end: float, now: float, *, kept: int) -> float:
+    """Tokens that turn up between two times, as others are left less and less (Simpson's rule), and then none."""
+    begin, over = max(0.0, begin), min(max(0.0, begin, window.foreign.over_at - now), end)
+    moments = (begin, (begin + over) / 2, over)
+    usable = [max(0, window.limit.requests - kept - window.reserved_at(now + at)) for at in moments]
+    mean = (usable[0] + 4 * usable[1] + usable[2]) / 6
+    rest = max(0, window.limit.requests - kept - window.held_back)
+    return (mean * (over - begin) + rest * (end - over)) / window.cycle
 
 
 def _predicted_for(request: PendingRequest, window: Window, queue: WaitQueue, opens_at: float, now: float) -> float:
-    kept, position, predicted = 0, 1, math.inf
+    kept, position, bulk, predicted, asked = 0, 1, 1, math.inf, (0, 0)
     granted = sum(len(flow.grants.usable) for flow in queue.flows_for(window) if flow.grants is not None)
     # Others who need further windows are held up there: how many go before depends on the wait, which depends on them.
     for _ in range(_ROUNDS):
@@ -63,6 +104,8 @@ def _predicted_for(request: PendingRequest, window: Window, queue: WaitQueue, op
             position = max(1, bulk + min(interactive, turn))
         else:
             position = max(1, interactive + min(bulk, interactive // BULK_TURN))
+        if asked == (asked := (position, kept)):
+            break
         closer = wait_for(window, position, opens_at, now, kept=kept, granted=granted)
         if closer >= predicted:
             break
@@ -71,7 +114,11 @@ def _predicted_for(request: PendingRequest, window: Window, queue: WaitQueue, op
     for _ in range(_ROUNDS if kept and not window.waiting_interactive else 0):
         coming = int(window.demand * min(1.0, predicted / window.limit.window))
         predicted = wait_for(window, position + coming, opens_at, now, kept=kept, granted=granted)
-    return predicted
+    if request.priority is Priority.INTERACTIVE or window.shared:
+        return predicted
+    # One of the bulk requests in each window at least leaves nothing to interactive ones.
+    turn_at = max(opens_at, window.bulk_left_at + window.limit.window)
+    return min(predicted, wait_for(window, 1, turn_at, now) + (bulk - 1) * window.limit.window)
 
 
 def _ahead(flow: Flow, window: Window, queue: WaitQueue, horizon: float, now: float) -> tuple[int, int]:

@@ -163,6 +163,10 @@ class Window:
         self.reckon_reserved()
         return paused
 
+    def reserved_at(self, at: float) -> int:
+        """Tokens that will be left unused then; what others are believed to spend shrinks, but not during a pause."""
+        return max(self.held_back, self.foreign.expected(max(at, self.paused_until)))
+
     def reckon_reserved(self) -> None:
         """Take in what is left to others, and space departures accordingly."""
         self.reserved = max(self.held_back, self.foreign.tokens)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from support.counting import SimulatedServer
 from support.virtual_time import VirtualTimeLoop, run_virtually
 
-from spotify_ads_async.governor import PUBLISHED_LIMITS, Governor, Limit, Pace, WindowSnapshot
+from spotify_ads_async.errors import QuotaTimeout
+from spotify_ads_async.governor import PUBLISHED_LIMITS, Governor, Limit, Pace, Priority, WindowSnapshot
 from spotify_ads_async.governor.foreign_usage import ForeignUsage
 from spotify_ads_async.network.ratelimit_headers import rate_headers, retry_after
 
@@ -247,3 +248,32 @@ def test_a_refusal_that_was_under_way_with_another_forgets_nothing_of_what_other
     assert usage.tokens >= believed - 1
     usage.refused(95, 4.0, 5.0, news=True)
     assert usage.tokens >= believed - 1
+
+
+@pytest.mark.parametrize("priority", Priority)
+@pytest.mark.parametrize("pace", ["burst", "smooth"])
+@pytest.mark.parametrize("waiting", [0, 6])
+def test_what_is_reserved_for_others_is_foretold_to_shrink(pace: Pace, priority: Priority, waiting: int) -> None:
+    """Of a governor that believes others to spend nearly everything, one who may not wait is told how long it takes."""
+
+    async def program(loop: VirtualTimeLoop) -> None:
+        governor = Governor([Limit("ip", requests=500, window=10.0)], pace=pace, clock=loop.time)
+        for status in [200] * 3 + [429] * 3:
+            async with governor.admit({"ip"}, priority=priority) as admission:
+                admission.answered(status=status)
+
+        async def patient() -> None:
+            async with governor.admit({"ip"}, priority=priority):
+                pass
+
+        line = [asyncio.create_task(patient()) for _ in range(waiting)]
+        await asyncio.sleep(0.0)
+        with pytest.raises(QuotaTimeout) as refusal:
+            async with governor.admit({"ip"}, priority=priority, max_wait=0.0):
+                pass
+        asked = loop.time()
+        await patient()
+        assert loop.time() - asked == pytest.approx(refusal.value.predicted_wait, rel=0.12, abs=1.0)
+        await asyncio.gather(*line)
+
+    run_virtually(program)

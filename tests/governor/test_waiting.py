@@ -196,6 +196,19 @@ def test_the_predicted_wait_comes_true(spent: list[float], waiting: int, priorit
 
 
 @virtual
+async def test_bulk_is_told_of_its_turn_in_each_window(loop: VirtualTimeLoop) -> None:
+    governor = Governor([Limit("ip", requests=1, window=10.0)], clock=loop.time)
+    await send(governor, priority=Priority.BULK)
+    calls = [asyncio.create_task(send(governor)) for _ in range(3)]
+    await asyncio.sleep(2.0)
+    with pytest.raises(QuotaTimeout) as refused:
+        await send(governor, priority=Priority.BULK, max_wait=0.0)
+    await send(governor, priority=Priority.BULK)
+    assert loop.time() - 2.0 == pytest.approx(refused.value.predicted_wait, abs=0.5)
+    await asyncio.gather(*calls)
+
+
+@virtual
 async def test_max_wait_is_never_overrun(loop: VirtualTimeLoop) -> None:
     governor = Governor(IP, clock=loop.time)
     held = [governor.admit({"ip"}) for _ in range(10)]

@@ -175,8 +175,7 @@ class Conversation:
                 waiting=window.waiting,
                 bulk=window.waiting_bulk,
                 interactive=window.wanted(now),
-                usable=window.limit.requests
-                - max(window.held_back, window.foreign.expected(max(now, window.paused_until))),
+                usable=window.limit.requests - window.reserved_at(now),
             ),
             epoch=window.outlook.epoch if matters else "",
             late=_microseconds(max(0.0, window.settled[-1] - now)) if window.settled else 0,
