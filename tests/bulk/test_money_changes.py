@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from spotify_ads_async.bulk import PlanTotals
@@ -19,11 +20,12 @@ from spotify_ads_async.bulk.plan.money import (
     in_units,
     most_of,
     most_spent,
+    no_money,
     type_and_amount,
     unusual_changes,
 )
 from spotify_ads_async.bulk.plan.totals import is_off
-from spotify_ads_async.bulk.records import Decision
+from spotify_ads_async.bulk.records import Decision, PlannedChange
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 UNIT = 1_000_000
@@ -82,6 +84,10 @@ def test_amounts_that_nobody_means_are_refused(micros: int, currency: str, refus
     assert (str(problem.value), problem.value.field) == (refused.replace("…", meant), BUDGET)
 
 
+def test_a_hundredth_of_a_unit_is_money() -> None:
+    assert [bool(no_money(micros, BUDGET)) for micros in (-1, 0, 1, 9_999, 10_000)] == [False, False, True, True, False]
+
+
 @pytest.mark.parametrize(
     ("before", "after", "currency", "said"),
     [
@@ -121,6 +127,7 @@ def test_an_amount_is_unusual_from_five_times_and_below_a_unit(
         ),
         (lifetime(9) | TEN_DAYS | {"end_time": "2029-12-31T00:00:00Z"}, daily(1), None),
         ({}, daily(10), None),
+        (daily(1), daily(5), None),
         (daily(10), {"name": "another"}, None),
         (daily(10), {"budget": None}, None),
     ],
@@ -130,6 +137,18 @@ def test_a_budget_of_another_type_is_judged_by_what_may_be_spent(
 ) -> None:
     expected = [] if said is None else [f"budget.type {said.replace('…', 'until the flight ends')}"]
     assert unusual_changes(changed_amounts(before, after), before, after, "USD", now=NOW) == expected
+
+
+def test_a_budget_that_keeps_its_type_is_an_amount_like_others() -> None:
+    for before, after, said in (
+        (daily(1), daily(10), ["budget.amount 1.00 → 10.00, 10 times as much"]),
+        (
+            {"bid_micro_amount": UNIT} | daily(1) | TEN_DAYS,
+            {"bid_micro_amount": 6 * UNIT} | lifetime(11),
+            ["bid_amount 1.00 → 6.00, 6 times as much"],
+        ),
+    ):
+        assert unusual_changes(changed_amounts(before, after), before, after, "", now=NOW) == said
 
 
 def test_a_small_budget_of_another_type_is_still_less_than_a_unit() -> None:
@@ -145,12 +164,14 @@ def test_a_small_budget_of_another_type_is_still_less_than_a_unit() -> None:
         ({}, None),
         ({"end_time": None}, None),
         ({"end_time": "soon"}, None),
+        ({"end_time": []}, None),
         ({"end_time": "2029-12-31T00:00:00Z"}, 0),
         ({"end_time": "2030-01-01T00:00:01Z"}, 1),
         ({"end_time": "2030-01-02T00:00:00Z", "start_time": "2029-01-01T00:00:00Z"}, 1),
         ({"end_time": "2030-01-12T00:00:00Z", "start_time": "2030-01-02T00:00:00Z"}, 10),
         ({"end_time": "2030-01-12T00:00:00Z", "start_time": "soon"}, 11),
         ({"end_time": "2030-01-12T00:00:00Z", "start_time": 7}, 11),
+        ({"end_time": "2030-01-12T00:00:00Z", "start_time": []}, 11),
     ],
 )
 def test_days_are_counted_from_now_or_from_the_start_and_begun_ones_too(
@@ -193,6 +214,7 @@ def test_amounts_that_change_are_found_wherever_they_stand() -> None:
         "list": [{"micro_amount": 1}, {"micro_amount": 3}, 8],
         "same": same,
         "fresh": {"least_micro_amount": 4},
+        "micro_amount": {"age": 7},
     }
     assert changed_amounts(before, after) == [
         Amount("budget.micro_amount", 1, 2),
@@ -201,16 +223,27 @@ def test_amounts_that_change_are_found_wherever_they_stand() -> None:
     ]
     assert changed_amounts("text", {"micro_amount": 4}, "budget") == [Amount(BUDGET, None, 4)]
     assert changed_amounts({"micro_amount": "text"}, {"micro_amount": 4}) == [Amount("micro_amount", None, 4)]
-    assert changed_amounts("text", [{"micro_amount": 4}], "list") == [Amount("list[0].micro_amount", None, 4)]
+    for before in ("text", 7):
+        assert changed_amounts(before, [{"micro_amount": 4}], "list") == [Amount("list[0].micro_amount", None, 4)]
 
 
 def counted(decision: Decision, *args: dict[str, Any], steps: int = 0, is_unusual: bool = False) -> dict[str, Any]:
-    """What one row counts for, but for what counts nothing."""
-    totals = PlanTotals(now=NOW)
-    totals.count(decision, *args, steps=steps, is_unusual=is_unusual)
-    empty = PlanTotals(now=NOW)
-    names = (name for name in totals.__struct_fields__ if getattr(totals, name) != getattr(empty, name))
-    return {name: getattr(totals, name) for name in names}
+    """What one row counts for, but for what counts nothing: half of what two of them do."""
+    totals, empty = PlanTotals(now=NOW), PlanTotals(now=NOW)
+    for _ in range(2):
+        totals.count(decision, *args, steps=steps, is_unusual=is_unusual)
+    found: dict[str, Any] = {}
+    for name in totals.__struct_fields__:
+        both = getattr(totals, name)
+        if isinstance(both, Counter):
+            assert all(count % 2 == 0 for count in both.values())
+            both = Counter({kind: count // 2 for kind, count in both.items()})
+        elif isinstance(both, int):
+            assert both % 2 == 0, name
+            both //= 2
+        if both != getattr(empty, name):
+            found[name] = both
+    return found
 
 
 @pytest.mark.parametrize(
@@ -287,9 +320,44 @@ def test_budgets_are_summed_by_what_they_may_spend(
     state: dict[str, Any], before: dict[str, Any], after: dict[str, Any], sums: list[object]
 ) -> None:
     found = {**dict.fromkeys(MONEY, 0), **counted(Decision.PLANNED, before, after, state)}
-    by_type = [{kind: micros // UNIT for kind, micros in (found[name] or Counter()).items()} for name in MONEY[:2]]
-    amounts = [found[name] // UNIT for name in MONEY[2:5]]
+    by_type = [{kind: micros / UNIT for kind, micros in (found[name] or Counter()).items()} for name in MONEY[:2]]
+    amounts = [found[name] / UNIT for name in MONEY[2:5]]
     assert [*by_type, *amounts, *(found[name] for name in MONEY[5:])] == sums
+
+
+def test_a_row_of_a_plan_is_counted_with_the_state_that_was_read() -> None:
+    state = daily(2) | TEN_DAYS
+    row = PlannedChange(
+        number=1,
+        line=2,
+        entity_id="x",
+        name="Ad set",
+        decision=Decision.PLANNED,
+        steps=2,
+        unusual="money",
+        before=OFF,
+        after=ON,
+        text=msgspec.json.encode(state | {"name": "Ad set"}).decode(),
+    )
+    totals, expected = PlanTotals(now=NOW), PlanTotals(now=NOW)
+    totals.add(row)
+    expected.count(Decision.PLANNED, OFF, ON, state, steps=2, is_unusual=True)
+    assert totals == expected
+    assert totals.budget_growth == 2 * UNIT
+    for other in (
+        {"text": ""},
+        {"text": "no JSON", "after": {"name": "b"}},
+        {"text": "no JSON", "decision": Decision.CONFLICT},
+    ):
+        totals.add(msgspec.structs.replace(row, unusual="", **other))
+        expected.count(other.get("decision", Decision.PLANNED), OFF, other.get("after", ON), steps=2)
+    assert totals == expected
+
+
+def test_a_row_without_requests_takes_none_and_is_usual() -> None:
+    totals = PlanTotals()
+    totals.count(Decision.PLANNED)
+    assert (totals.rows, totals.planned, totals.requests, totals.unusual) == (1, 1, 0, 0)
 
 
 def test_what_somebody_agrees_to_is_said_in_one_line() -> None:

@@ -97,8 +97,6 @@ def check_amounts(amounts: Iterable[Amount], currency: str) -> None:
     """
     for amount in amounts:
         micros = amount.after
-        if micros >= _HUNDREDTH and fits_currency(micros, currency):
-            continue
         if micros < 0:
             raise AmountRefused(amount.field, f"{micros} micros are less than nothing")
         if problem := no_money(micros, amount.field):
@@ -119,7 +117,8 @@ def no_money(micros: MicroAmount | Decimal, field: str) -> str:
 
 
 def _plain(micros: MicroAmount) -> str:
-    return format_micros(micros).rstrip("0").rstrip(".")
+    """An amount that is no whole number of units."""
+    return format_micros(micros).rstrip("0")
 
 
 def unusual_changes(
@@ -137,9 +136,7 @@ def unusual_changes(
         currency: the account's currency, or nothing where it is unknown.
         now: the present, which budgets by the day are counted from.
     """
-    old_type = new_type = None
-    if "budget" in after:
-        (old_type, _), (new_type, _) = type_and_amount(before.get("budget")), type_and_amount(after["budget"])
+    (old_type, _), (new_type, _) = type_and_amount(before.get("budget")), type_and_amount(after.get("budget"))
     retyped = old_type is not None and new_type is not None and old_type != new_type
     said = [_unusual(amount, currency, retyped and amount.field == _BUDGET) for amount in amounts]
     found = [one for one in said if one]
