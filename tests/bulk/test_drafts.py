@@ -554,6 +554,19 @@ async def test_a_pause_by_others_is_not_put_back_by_publishing_nor_by_undo(
     assert (outcomes_of(undo), now["name"], now["delivery"]) == ({"done": 1}, before["name"], "OFF")
 
 
+async def test_what_others_change_of_an_ad_set_that_no_draft_holds_is_not_taken_for_publishing(world: World) -> None:
+    ad = next(iter(world.account.ads))
+    world.account.ad_sets.put({**world.account.ad_sets.get(ad["ad_set_id"]), "zeal": 1})
+    plan = await world.plan(world.write("one.csv", ["ad_id", "name"], [[ad["id"], "New"]]))
+    await world.apply(plan, DRAFT)
+    theirs = {**world.account.ad_sets.get(ad["ad_set_id"]), "delivery": "OFF", "zeal": {"theirs": 2}}
+    world.account.ad_sets.put(theirs)
+    _, progress = await world.resume(plan, PUBLISH)
+    assert (outcomes_of(plan), progress.stopped) == ({"done": 1}, "")
+    live = world.account.ad_sets.get(ad["ad_set_id"])
+    assert (live["delivery"], live["zeal"]) == (theirs["delivery"], theirs["zeal"])
+
+
 async def test_a_plan_that_has_begun_without_drafts_stays_without(world: World) -> None:
     plan = await world.plan(world.names(1))
     await world.apply(plan)

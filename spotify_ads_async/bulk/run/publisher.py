@@ -15,7 +15,7 @@ from spotify_ads_async.bulk.records import Header, StepOutcome, StepState
 from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS
 from spotify_ads_async.bulk.run.options import Options
 from spotify_ads_async.bulk.run.outcomes import compared, surprises
-from spotify_ads_async.bulk.run.published import changed_around, conflicts_since, overwritten, read_back
+from spotify_ads_async.bulk.run.published import Around, changed_around, conflicts_since, overwritten, read_back
 from spotify_ads_async.bulk.run.staged_campaigns import Gone, StagedCampaigns
 from spotify_ads_async.bulk.run.writer import RunControl, Tell
 from spotify_ads_async.bulk.store.draft_tables import CampaignState, DraftCampaign, StagedRow
@@ -46,8 +46,8 @@ class Publisher:
         self._entity = header.kind
         self._entity_type = DRAFT_KINDS[header.entity].entity_type
         self._proven = options.keep_going
-        self._over: dict[str, str] = {}
-        """What publishing overwrites by campaign, of things that no row is about."""
+        self._around: dict[str, list[Around]] = {}
+        """What no row is about and is published along, by campaign, as it was read just before."""
         self._trees = ads.ad_account(header.ad_account_id).trees
 
     # ---- validating
@@ -193,7 +193,7 @@ class Publisher:
                 plan.rebuild(work)
 
         await self._journal.write(rebuild)
-        self._over[campaign.id] = along
+        self._around[campaign.id] = around
         return False
 
     async def _compared(self, campaign: DraftCampaign, rows: Sequence[StagedRow]) -> dict[int, StepOutcome]:
@@ -204,12 +204,13 @@ class Publisher:
                 if state:
                     ended[work.number] = outcome = compared(self._entity, work, work.after, state)
                     self._control.surprised(work, outcome)
-            if over := self._over.get(campaign.id):
+            if over := changed_around(self._around[campaign.id]):
                 reason = f"published over what somebody changed: {over}"
                 ended = {row: msgspec.structs.replace(one, reason=one.reason or reason) for row, one in ended.items()}
             elif not self._proven:
-                for one in await self._staged.around(campaign):
-                    if unexpected := surprises(one.entity, one.before, {}, one.now):
+                now = {one.entity_id: one.now for one in await self._staged.around(campaign)}
+                for one in self._around[campaign.id]:
+                    if unexpected := surprises(one.entity, one.now, {}, now[one.entity_id]):
                         self._control.stop(
                             f"publishing changed more of {one} than was asked: {'; '.join(map(str, unexpected))}. No"
                             f" other campaign was published after it. If you know why it is right: spotify-ads bulk"
