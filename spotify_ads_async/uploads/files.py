@@ -64,20 +64,16 @@ def inspect(path: Path, asset_type: AssetType | None) -> MediaFile:
     with open(path, "rb", opener=without_waiting) as content:
         about = os.fstat(content.fileno())
         head = content.read(_HEAD)
-        found = kind_of(head)
-        _require(path, about.st_size, found, asset_type)
+        kind = _required(path, about.st_size, kind_of(head), asset_type)
         content.seek(0)
         digest = hashlib.file_digest(content, "sha256").hexdigest()
-    kind = asset_type or found
-    if kind is None:
-        raise AssertionError("checked above")
     # Names of files may hold bytes that are no text.
     name = os.fsencode(path.name).decode("utf-8", "backslashreplace")
     return MediaFile(name=name, size=about.st_size, changed_at=about.st_mtime_ns, sha256=digest, asset_type=kind)
 
 
-def _require(path: Path, size: int, found: AssetType | None, wanted: AssetType | None) -> None:
-    rule = ""
+def _required(path: Path, size: int, found: AssetType | None, wanted: AssetType | None) -> AssetType:
+    """The type of a file that can be uploaded."""
     if not size:
         rule = "not empty; what comes through a pipe is saved to a file first"
     elif found is None:
@@ -86,14 +82,15 @@ def _require(path: Path, size: int, found: AssetType | None, wanted: AssetType |
         rule = f"of type {wanted}; its first bytes say {found}"
     elif size > MOST_SECTIONS * LARGEST_SECTION:
         rule = f"at most {MOST_SECTIONS * LARGEST_SECTION:,} bytes"
-    if rule:
-        raise InvalidRequest(
-            f"{path.name} ({size:,} bytes) must be {rule}",
-            operation="uploadAsset",
-            path="media",
-            value=path.name,
-            rule=rule,
-        )
+    else:
+        return found
+    raise InvalidRequest(
+        f"{path.name} ({size:,} bytes) must be {rule}",
+        operation="uploadAsset",
+        path="media",
+        value=path.name,
+        rule=rule,
+    )
 
 
 def section_size(size: int, max_chunk_size_mb: int | None) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -102,7 +104,10 @@ def test_sections_hold_the_file_within_every_limit(size: int, largest: int) -> N
         (b"\0\0\0\x18ftypmp42", AssetType.VIDEO),
         (b"\0\0\0\x14ftypqt  ", AssetType.VIDEO),
         *((b"\0\0\0\x08" + atom, AssetType.VIDEO) for atom in (b"moov", b"wide", b"mdat", b"free", b"skip")),
-        *((b"\0\0\0\x18ftyp" + brand, None) for brand in (b"heic", b"heix", b"mif1", b"avif", b"M4A ", b"M4B ")),
+        *(
+            (b"\0\0\0\x18ftyp" + brand + b"\0\0\2\0", None)
+            for brand in (b"heic", b"heix", b"mif1", b"avif", b"M4A ", b"M4B ")
+        ),
         (b"RIFX\0\0\0\0WAVE", None),
         (b"ftypmp42", None),
         (b"GIF89a", None),
@@ -130,6 +135,13 @@ def test_a_file_is_looked_at_whole(tmp_path: Path) -> None:
     assert read_at(path, 2, 50)[0] == content[2:52]
     parts = [hashlib.sha256(part).hexdigest() for part in (content[:50], content[50:100], content[100:])]
     assert digests(path, 50) == (hashlib.sha256(content).hexdigest(), parts)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are text")
+def test_a_name_that_is_no_text_is_written_down_as_text(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"cover\xff.png")
+    path.write_bytes(PNG)
+    assert inspect(path, None).name == "cover\\xff.png"
 
 
 @pytest.mark.parametrize(
