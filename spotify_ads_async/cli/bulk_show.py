@@ -128,6 +128,8 @@ def say_outcomes(plan: bulk.PlanFile, path: Path) -> None:
             f"{outcomes[bulk.RowOutcome.STAGED]} rows are in drafts and not live: "
             f"spotify-ads bulk resume {path} --publish publishes valid campaigns"
         )
+    if failed := outcomes[bulk.RowOutcome.FAILED]:
+        _say_failed(failed, plan.failed_in_part(), path)
     if conflicts := outcomes[bulk.RowOutcome.CONFLICT]:
         rows = "1 row was" if conflicts == 1 else f"{conflicts} rows were"
         say(f"{rows} changed by somebody else and left alone: spotify-ads bulk resume {path} --force overwrites that")
@@ -135,6 +137,18 @@ def say_outcomes(plan: bulk.PlanFile, path: Path) -> None:
         say(
             f"{outcomes[bulk.RowOutcome.WAITING]} rows have not been sent and {outcomes[bulk.RowOutcome.UNKNOWN]} are"
             f" not settled: spotify-ads bulk resume {path} carries on"
+        )
+
+
+def _say_failed(failed: int, in_part: int, path: Path) -> None:
+    """What to do about rows that failed: those that did a part of what they say are not sent again."""
+    if again := failed - in_part:
+        say(f"{counted(again, 'failed row')} can be tried again: spotify-ads bulk resume {path} --retry-failed")
+    if in_part:
+        say(
+            f"{counted(in_part, 'failed row')} did a part of what was wanted, and --retry-failed does not send that"
+            " again: the column reason of the results names the rest, which takes a new plan; spotify-ads bulk undo"
+            f" {path} takes back what was done"
         )
 
 

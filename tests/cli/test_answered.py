@@ -1,4 +1,4 @@
-"""``update`` says that something is changed only where the answer shows it."""
+"""``update`` and ``bulk`` say that something is changed only where the answer shows it."""
 
 from __future__ import annotations
 
@@ -108,3 +108,28 @@ def test_a_part_of_an_object_takes_nothing_away_and_what_is_so_already_is_not_ch
     assert (changed["age_ranges"], changed["platforms"]) == ([{"min": 25, "max": 34}], shown["targets"]["platforms"])
     ended = spotify_ads.run("ad-sets", "update", shown["id"], "--set", f"name={shown['name']}")
     assert (ended.returncode, ended.stderr.startswith("unchanged: ad set")) == (0, True)
+
+
+def test_a_row_that_failed_in_part_is_not_passed_over_in_silence(
+    spotify_ads: CommandLine, emulator: EmulatorProcess
+) -> None:
+    one, other = spotify_ads.out("ad-sets", "list", "--limit", "2", "--fields", "id", "-o", "csv").splitlines()[1:]
+    (spotify_ads.folder / "changes.csv").write_text(
+        f"ad_set_id,name,category\n{one},Renamed,ADV_2_2\n{other},,ADV_2_2\n", encoding="utf-8"
+    )
+
+    def without_category(present: dict[str, Any], body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        return 200, {**present, **body, "category": present["category"]}
+
+    with answering_changes(emulator, without_category) as address:
+        applied = spotify_ads.run(
+            *("bulk", "apply", "changes.csv", "--plan", "in.plan", "--yes"), SPOTIFY_ADS_BASE_URL=address
+        )
+        resumed = spotify_ads.run(
+            *("bulk", "resume", "in.plan", "--retry-failed", "--yes"), SPOTIFY_ADS_BASE_URL=address
+        )
+    for ended in (applied, resumed):
+        assert ended.returncode == FAILED
+        assert "1 failed row can be tried again: spotify-ads bulk resume in.plan --retry-failed" in ended.stderr
+        assert "1 failed row did a part of what was wanted, and --retry-failed does not send that again" in ended.stderr
+        assert "spotify-ads bulk undo in.plan takes back what was done" in ended.stderr

@@ -180,6 +180,13 @@ class PlanFile(OpenFile, RunningRows):
             "SELECT count(DISTINCT row) FROM step WHERE state = 'done' AND reason <> ''"
         ).fetchone()[0]
 
+    def failed_in_part(self) -> int:
+        """How many failed rows have a request that did a part of what it said: it is not made again."""
+        return self._connection.execute(
+            "SELECT count(*) FROM outcome WHERE outcome = 'failed' AND number IN (SELECT row FROM step WHERE state ="
+            " 'failed' AND found IS NOT NULL)"
+        ).fetchone()[0]
+
     def unusual(self, *, conflicts: bool = False) -> int:
         """How many rows that go have unusual amounts of money; with ``conflicts`` those in conflict go, too."""
         return self._connection.execute(
