@@ -22,6 +22,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 _LATER = (
@@ -37,18 +38,20 @@ _LATER = (
 )
 """What commands or their libraries import only while they run."""
 # Stands where the program would: hands over what a process is given, passes Ctrl-C on, and ends as the command does.
+# It imports what is compiled in: the modules around that would cost it as much again as its own start.
 _PROGRAM = """#!{python} -IS
-import marshal, os, signal, socket, sys
-signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # until there is somebody to pass it on to
-with socket.socket(socket.AF_UNIX) as command:
-    command.connect({address!r})
-    given = marshal.dumps((sys.argv, dict(os.environ), os.getcwd()))
-    socket.send_fds(command, [len(given).to_bytes(4, "big")], [0, 1, 2])
-    command.sendall(given)
-    process = int.from_bytes(command.recv(4), "big")
-    signal.signal(signal.SIGINT, lambda *_: os.kill(process, signal.SIGINT))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-    sys.exit(command.recv(1)[0])
+import _signal, _socket, marshal, os, sys
+_signal.pthread_sigmask(_signal.SIG_BLOCK, [_signal.SIGINT])  # until there is somebody to pass it on to
+command = _socket.socket(_socket.AF_UNIX)
+command.connect({address!r})
+given = marshal.dumps((sys.argv, dict(os.environ), os.getcwd()))
+streams = b"".join(stream.to_bytes(4, sys.byteorder) for stream in (0, 1, 2))
+command.sendmsg([len(given).to_bytes(4, "big")], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, streams)])
+command.sendall(given)
+process = int.from_bytes(command.recv(4), "big")
+_signal.signal(_signal.SIGINT, lambda *_: os.kill(process, _signal.SIGINT))
+_signal.pthread_sigmask(_signal.SIG_UNBLOCK, [_signal.SIGINT])
+sys.exit(command.recv(1)[0])
 """
 
 
@@ -70,34 +73,65 @@ def warm_start() -> Iterator[Path]:
             process.stdin.close()
 
 
+@dataclass(frozen=True)
+class _Command:
+    """A command that runs, as the process sees it that forked it."""
+
+    connection: socket.socket
+    """To the program that stands for it, and is gone where this ends."""
+    process: int
+    alive: int
+    """A pipe that ends with the command."""
+
+    def close(self) -> None:
+        self.connection.close()
+        os.close(self.alive)
+
+
 def _serve(address: str) -> None:
-    """Fork for every command until stdin ends; returns in the process of a command."""
+    """Fork for every command until stdin ends, and end them all then; returns in the process of a command."""
+    running: dict[int, _Command] = {}
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen(64)
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         gc.freeze()
         while True:
-            ready, _, _ = select.select([listener, sys.stdin], [], [])
+            ready, _, _ = select.select([listener, sys.stdin, *running], [], [])
             if sys.stdin in ready:
+                for command in set(running.values()):
+                    os.kill(command.process, signal.SIGKILL)
                 os._exit(0)
-            command, _ = listener.accept()
-            if not os.fork():
-                break
-            command.close()
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    with command:
-        head, streams, _, _ = socket.recv_fds(command, 4, 3)
-        given = marshal.loads(_exactly(command, int.from_bytes(head, "big")))  # noqa: S302 - from its own program
-        alive, held = os.pipe()
-        process = os.fork()
-        if process:
-            os.close(held)
-            _watch(command, process, alive)
-        os.close(alive)
+            for descriptor in running.keys() & ready:
+                command = running.get(descriptor)
+                if command is not None:
+                    del running[command.alive], running[command.connection.fileno()]
+                    _end(command, alive=descriptor != command.alive)
+            if listener in ready:
+                connection, _ = listener.accept()
+                command = _begin(connection, [listener, *set(running.values())])
+                if command is None:
+                    return
+                running |= {command.alive: command, connection.fileno(): command}
+
+
+def _begin(connection: socket.socket, others: list[socket.socket | _Command]) -> _Command | None:
+    """Fork for a command; nothing in its own process, which has nothing to do with the others."""
+    head, streams, _, _ = socket.recv_fds(connection, 4, 3)
+    given = marshal.loads(_exactly(connection, int.from_bytes(head, "big")))  # noqa: S302 - from its own program
+    alive, held = os.pipe()
+    process = os.fork()
+    if process:
+        for descriptor in (held, *streams):
+            os.close(descriptor)
+        with contextlib.suppress(OSError):
+            connection.sendall(process.to_bytes(4, "big"))
+        return _Command(connection, process, alive)
+    for one in (_Command(connection, process, alive), *others):
+        one.close()
     _become(*given, streams)
+    return None
 
 
 def _exactly(connection: socket.socket, size: int) -> bytes:
@@ -107,17 +141,15 @@ def _exactly(connection: socket.socket, size: int) -> bytes:
     return received
 
 
-def _watch(command: socket.socket, process: int, alive: int) -> None:
-    """Say how the command ends; end it where nobody waits for it any more."""
-    command.sendall(process.to_bytes(4, "big"))
-    ready, _, _ = select.select([command, alive], [], [])
-    if command in ready:
-        os.kill(process, signal.SIGKILL)
-    _, status = os.waitpid(process, 0)
+def _end(command: _Command, *, alive: bool) -> None:
+    """Say how a command ended; end it first where nobody waits for it any more."""
+    if alive:
+        os.kill(command.process, signal.SIGKILL)
+    _, status = os.waitpid(command.process, 0)
     code = os.waitstatus_to_exitcode(status)
     with contextlib.suppress(OSError):
-        command.sendall(bytes([code if code >= 0 else 128 - code]))
-    os._exit(0)
+        command.connection.sendall(bytes([code if code >= 0 else 128 - code]))
+    command.close()
 
 
 def _become(arguments: list[str], environment: dict[str, str], folder: str, streams: list[int]) -> None:
