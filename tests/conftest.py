@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.effort import register_profiles
-from tests.support.emulator_process import EmulatorProcess, emulator_process
+from tests.support.emulator_process import RunningEmulator, emulator_beside
 from tests.support.warm_start import warm_start
 
 register_profiles()
@@ -36,7 +36,6 @@ def warm_programs() -> Iterator[Path]:
 
 
 @pytest.fixture
-def emulator(warm_programs: Path) -> Iterator[EmulatorProcess]:
-    """The emulator as a process of the test's own, that nothing may hang on what another test left."""
-    with emulator_process("--ad-sets", "120", "--limits", "off", "--latency", "0", warm=warm_programs) as running:
-        yield running
+def emulator(request: pytest.FixtureRequest) -> RunningEmulator:
+    """An emulator of the test's own, that nothing may hang on what another test left."""
+    return emulator_beside(request, ad_sets=120)

@@ -7,12 +7,11 @@ import codeop
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support import typed_pages
-from support.emulator_process import EmulatorProcess, emulator_process
+from support.emulator_process import RunningEmulator, emulator_beside
 from support.examples import INSTALLED, ROOT, blocks_of, installs, run_page, surroundings
 
 ELSEWHERE = ROOT / "docs" / "reference" / "command-line"
@@ -24,14 +23,13 @@ PAGES = [
 
 
 @pytest.fixture
-def emulator(warm_programs: Path) -> Iterator[EmulatorProcess]:
-    with emulator_process("--ad-sets", "200", "--limits", "off", "--latency", "0", warm=warm_programs) as running:
-        yield running
+def emulator(request: pytest.FixtureRequest) -> RunningEmulator:
+    return emulator_beside(request, ad_sets=200)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 async def test_examples_run(
-    page: Path, warm_programs: Path, emulator: EmulatorProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Path, warm_programs: Path, emulator: RunningEmulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     programs = [INSTALLED] if page.name == "README.md" else [warm_programs, INSTALLED]
@@ -96,7 +94,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.soak
 @pytest.mark.parametrize("installation", INSTALLATIONS, ids=" ".join)
 def test_examples_run_where_only_what_the_page_says_is_installed(
-    installation: tuple[str, ...], wheel: Path, emulator: EmulatorProcess, tmp_path: Path
+    installation: tuple[str, ...], wheel: Path, emulator: RunningEmulator, tmp_path: Path
 ) -> None:
     """In a new environment for each way of installing, with the built package, warnings of Python's shown."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.emulator_process import EmulatorProcess
+from support.emulator_process import RunningEmulator
 from support.examples import INSTALLED, blocks_of, run_page, surroundings
 
 from spotify_ads_cli.app import COMMANDS
@@ -64,7 +64,7 @@ def test_a_page_has_every_option_and_command(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["index", *COMMANDS])
 async def test_examples_run(
-    name: str, warm_programs: Path, emulator: EmulatorProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, warm_programs: Path, emulator: RunningEmulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     await run_page(manual.FOLDER / f"{name}.md", surroundings(emulator.environment, tmp_path, warm_programs, INSTALLED))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.emulator_process import EmulatorProcess
+from tests.support.emulator_process import RunningEmulator
 
 
 class CommandLine:
@@ -44,12 +44,12 @@ class CommandLine:
         return ended.stdout
 
 
-def command_line(programs: Path, emulator: EmulatorProcess, folder: Path) -> CommandLine:
+def command_line(programs: Path, emulator: RunningEmulator, folder: Path) -> CommandLine:
     """The command line with a home of its own and the emulator."""
     homes = {"HOME": str(folder), "XDG_STATE_HOME": str(folder / "state"), "XDG_CONFIG_HOME": str(folder / "config")}
     return CommandLine(programs / "spotify-ads", {**emulator.environment, **homes, "COLUMNS": "100"}, folder)
 
 
 @pytest.fixture
-def spotify_ads(warm_programs: Path, emulator: EmulatorProcess, tmp_path: Path) -> CommandLine:
+def spotify_ads(warm_programs: Path, emulator: RunningEmulator, tmp_path: Path) -> CommandLine:
     return command_line(warm_programs, emulator, tmp_path)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.emulator_process import EmulatorProcess, emulator_process
+from tests.support.emulator_process import RunningEmulator, emulator_beside
 
 from .conftest import CommandLine, command_line
 
@@ -18,29 +17,29 @@ FAILED = 1
 
 
 @pytest.fixture
-def two(warm_programs: Path) -> Iterator[tuple[EmulatorProcess, str]]:
+def two(request: pytest.FixtureRequest) -> tuple[RunningEmulator, str]:
     """An emulator with a second ad account that refuses, and its ID."""
-    with emulator_process("--ad-sets", "20", "--limits", "off", "--latency", "0", warm=warm_programs) as emulator:
-        _, business = emulator.ask("POST", "/businesses", {"name": "Second business", "type": "AGENCY"})
-        body = {
-            "name": "Second account",
-            "country_code": "US",
-            "industry": "OTHER",
-            "type": "BRAND_ADVERTISER",
-            "legal_entity_name": "Second Ltd",
-            "bill_to_address": {"name": "Second Ltd"},
-        }
-        _, account = emulator.ask("POST", f"/businesses/{business['id']}/ad_accounts", body)
-        emulator.ask("POST", f"/ad_accounts/{account['id']}/campaigns", {"name": "Only here", "objective": "REACH"})
-        yield emulator, account["id"]
+    emulator = emulator_beside(request, ad_sets=20)
+    _, business = emulator.ask("POST", "/businesses", {"name": "Second business", "type": "AGENCY"})
+    body = {
+        "name": "Second account",
+        "country_code": "US",
+        "industry": "OTHER",
+        "type": "BRAND_ADVERTISER",
+        "legal_entity_name": "Second Ltd",
+        "bill_to_address": {"name": "Second Ltd"},
+    }
+    _, account = emulator.ask("POST", f"/businesses/{business['id']}/ad_accounts", body)
+    emulator.ask("POST", f"/ad_accounts/{account['id']}/campaigns", {"name": "Only here", "objective": "REACH"})
+    return emulator, account["id"]
 
 
 @pytest.fixture
-def spotify_ads(warm_programs: object, two: tuple[EmulatorProcess, str], tmp_path: object) -> CommandLine:
+def spotify_ads(warm_programs: Path, two: tuple[RunningEmulator, str], tmp_path: Path) -> CommandLine:
     return command_line(warm_programs, two[0], tmp_path)
 
 
-def test_the_rows_of_several_accounts_name_theirs(spotify_ads: CommandLine, two: tuple[EmulatorProcess, str]) -> None:
+def test_the_rows_of_several_accounts_name_theirs(spotify_ads: CommandLine, two: tuple[RunningEmulator, str]) -> None:
     emulator, second = two
     named = ("--ad-account", emulator.ad_account_id, "--ad-account", second)
     for accounts in (named, ("--all-accounts",)):
@@ -60,7 +59,7 @@ def test_the_rows_of_several_accounts_name_theirs(spotify_ads: CommandLine, two:
 
 
 def test_an_account_that_refuses_is_named_beside_the_rows_of_the_others(
-    spotify_ads: CommandLine, two: tuple[EmulatorProcess, str]
+    spotify_ads: CommandLine, two: tuple[RunningEmulator, str]
 ) -> None:
     emulator, second = two
     emulator.ask("POST", "/_emulator/faults", {"kind": "denied", "ad_accounts": [second]})
@@ -72,7 +71,7 @@ def test_an_account_that_refuses_is_named_beside_the_rows_of_the_others(
 
 
 def test_accounts_lists_those_of_every_business_that_answers(
-    spotify_ads: CommandLine, two: tuple[EmulatorProcess, str]
+    spotify_ads: CommandLine, two: tuple[RunningEmulator, str]
 ) -> None:
     emulator, second = two
     businesses = json.loads(spotify_ads.out("call", "getBusinesses"))["businesses"]

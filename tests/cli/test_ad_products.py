@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.support.emulator_process import EmulatorProcess
+from tests.support.emulator_process import RunningEmulator
 
 from .conftest import CommandLine
 
@@ -21,13 +21,13 @@ BODY = {
 }
 
 
-def creates(emulator: EmulatorProcess) -> int:
+def creates(emulator: RunningEmulator) -> int:
     _, seen = emulator.ask("GET", "/_emulator/statistics")
     return seen["operations"].get("createAdSet", 0) + seen["operations"].get("updateAdSet", 0)
 
 
 def test_what_breaks_a_rule_of_its_campaigns_product_is_not_sent(
-    spotify_ads: CommandLine, emulator: EmulatorProcess
+    spotify_ads: CommandLine, emulator: RunningEmulator
 ) -> None:
     body = {"name": "Podcasts", "objective": "REACH", "ad_product": "CONTENT"}
     campaign = json.loads(spotify_ads.out("campaigns", "create", "--body", json.dumps(body)))["id"]
@@ -49,7 +49,7 @@ def test_what_breaks_a_rule_of_its_campaigns_product_is_not_sent(
 
 
 def test_a_catalogue_that_cannot_be_read_is_said_and_the_command_goes_on(
-    spotify_ads: CommandLine, emulator: EmulatorProcess
+    spotify_ads: CommandLine, emulator: RunningEmulator
 ) -> None:
     _, armed = emulator.ask(
         "POST", "/_emulator/faults", {"kind": "error", "status": 404, "operations": ["getAdProductCatalog"]}

@@ -32,7 +32,7 @@ from spotify_ads_async.cli.demo import changes_file
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.governor import Governor, Limit
 from tests.support import demo_changes
-from tests.support.emulator_process import EmulatorProcess
+from tests.support.emulator_process import RunningEmulator
 
 from .conftest import CommandLine
 
@@ -167,7 +167,7 @@ def test_without_an_account_or_credentials(spotify_ads: CommandLine) -> None:
     assert (ended.returncode, "no credentials" in ended.stderr) == (USAGE, True)
 
 
-def test_lists_in_every_form(spotify_ads: CommandLine, emulator: EmulatorProcess) -> None:
+def test_lists_in_every_form(spotify_ads: CommandLine, emulator: RunningEmulator) -> None:
     rows = json.loads(spotify_ads.out("ad-sets", "list", "-o", "json"))
     assert len(rows) == 120
     assert [json.loads(line) for line in spotify_ads.out("ad-sets", "list", "-o", "jsonl").splitlines()] == rows
@@ -293,7 +293,7 @@ def test_plan_apply_undo(spotify_ads: CommandLine) -> None:
 
 
 def test_a_stop_at_a_surprise_ends_with_results_and_is_no_success(
-    spotify_ads: CommandLine, emulator: EmulatorProcess
+    spotify_ads: CommandLine, emulator: RunningEmulator
 ) -> None:
     (one,) = ids(spotify_ads, 1)
     file = str(changes(spotify_ads, [[one, "Surprising"]]))

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.support.emulator_process import EmulatorProcess
+from tests.support.emulator_process import RunningEmulator
 from tests.support.examples import BROWSER
 from tests.support.free_ports import free_port
 
@@ -121,7 +121,7 @@ def test_a_sign_in_without_a_section_is_a_profile(configured: CommandLine) -> No
 
 @pytest.mark.parametrize("named", ["--profile before", "--profile behind", "SPOTIFY_ADS_PROFILE", "file", "nowhere"])
 def test_login_takes_the_name_of_a_new_profile_from_the_same_places(
-    configured: CommandLine, emulator: EmulatorProcess, named: str
+    configured: CommandLine, emulator: RunningEmulator, named: str
 ) -> None:
     file = configured.folder / "config" / "spotify-ads" / "config.toml"
     file.write_text(("profile = 'new'\n" if named == "file" else "") + file.read_text())

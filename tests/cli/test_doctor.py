@@ -16,7 +16,7 @@ from spotify_ads_async.api.facts import known_facts
 from spotify_ads_async.cli.doctor.examination import Examination
 from spotify_ads_async.cli.doctor.server import check_clock, check_limits
 from spotify_ads_async.settings import settings_from
-from tests.support.emulator_process import EmulatorProcess, emulator_process
+from tests.support.emulator_process import RunningEmulator, emulator_process
 
 from .conftest import CommandLine, command_line
 
@@ -38,7 +38,7 @@ def document(folder: Path, *, newer: bool = False) -> str:
 class Doctor:
     """An emulator, and a home in which ``doctor`` is run."""
 
-    def __init__(self, program: Path, folder: Path, emulator: EmulatorProcess) -> None:
+    def __init__(self, program: Path, folder: Path, emulator: RunningEmulator) -> None:
         self.emulator = emulator
         self.line: CommandLine = command_line(program, emulator, folder)
         self.line.environment |= {"SPOTIFY_ADS_API_DOCUMENT": document(folder), "SPOTIFY_ADS_ACCESS_TOKEN": SECRET}

@@ -21,7 +21,7 @@ from spotify_ads_async.cli.run import take_descriptors
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor.shared import open_store
 from spotify_ads_async.network.options import TransportOptions
-from tests.support.emulator_process import EmulatorProcess
+from tests.support.emulator_process import RunningEmulator
 
 from .conftest import CommandLine
 
@@ -31,7 +31,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="folders are others, 
 
 
 def bare(
-    emulator: EmulatorProcess, *arguments: str, folder: Path, **environment: str
+    emulator: RunningEmulator, *arguments: str, folder: Path, **environment: str
 ) -> subprocess.CompletedProcess[bytes]:
     """A command with nothing in its environment but what is given, as `env -i` runs it."""
     known = emulator.environment
@@ -56,7 +56,7 @@ HOMES: Mapping[str, dict[str, str]] = {
 
 @linux
 @pytest.mark.parametrize("name", HOMES)
-def test_reads_work_in_any_home(emulator: EmulatorProcess, tmp_path: Path, name: str) -> None:
+def test_reads_work_in_any_home(emulator: RunningEmulator, tmp_path: Path, name: str) -> None:
     ended = bare(emulator, "accounts", "--output", "json", folder=tmp_path, **HOMES[name])
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout)
@@ -176,7 +176,7 @@ STREAMS: Mapping[str, tuple[int, str]] = {
 @linux
 @pytest.mark.parametrize("call", STREAMS)
 def test_output_that_goes_nowhere_is_no_traceback_and_reaches_no_file(
-    emulator: EmulatorProcess, tmp_path: Path, call: str
+    emulator: RunningEmulator, tmp_path: Path, call: str
 ) -> None:
     known = {**emulator.environment, "HOME": str(tmp_path), "SPOTIFY_ADS_STORE": f"sqlite:///{tmp_path}/quota.db"}
     command = f"{sys.executable} -m spotify_ads_async.cli {call}"
@@ -215,7 +215,7 @@ def test_without_a_home_nothing_is_kept_and_a_path_in_it_says_so(monkeypatch: py
 
 
 @linux
-def test_a_home_with_odd_characters_keeps_the_quota(emulator: EmulatorProcess, tmp_path: Path) -> None:
+def test_a_home_with_odd_characters_keeps_the_quota(emulator: RunningEmulator, tmp_path: Path) -> None:
     home = tmp_path / os.fsdecode("an odd%20 #?home ä".encode() + b"\xe9")  # the last byte is no UTF-8
     home.mkdir()
     assert bare(emulator, "accounts", folder=tmp_path, HOME=str(home)).returncode == 0
@@ -224,7 +224,7 @@ def test_a_home_with_odd_characters_keeps_the_quota(emulator: EmulatorProcess, t
 
 @linux
 def test_a_sign_in_that_cannot_be_kept_is_refused_before_anybody_agrees_to_it(
-    emulator: EmulatorProcess, tmp_path: Path
+    emulator: RunningEmulator, tmp_path: Path
 ) -> None:
     for home, profile, reason in (
         ("/dev/null", "work", b"cannot be written"),

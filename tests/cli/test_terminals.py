@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.support.emulator_process import EmulatorProcess, emulator_process
+from tests.support.emulator_process import RunningEmulator, emulator_process
 
 from .conftest import CommandLine, command_line
 
@@ -109,7 +109,7 @@ class Place(NamedTuple):
 
 
 @pytest.fixture
-def place(warm_programs: Path, emulator: EmulatorProcess, tmp_path: Path) -> Place:
+def place(warm_programs: Path, emulator: RunningEmulator, tmp_path: Path) -> Place:
     spotify_ads = command_line(warm_programs, emulator, tmp_path)
     spotify_ads.environment.pop("COLUMNS", None)
     _, ad_sets = emulator.ask("GET", f"/ad_accounts/{emulator.ad_account_id}/ad_sets?limit=1")

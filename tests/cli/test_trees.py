@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.emulator_process import EmulatorProcess, emulator_process
+from tests.support.emulator_process import RunningEmulator, emulator_beside
 
 from .conftest import CommandLine, command_line
 
@@ -22,10 +22,13 @@ START = "2031-05-01"
 
 
 @pytest.fixture
-def spotify_ads(warm_programs: Path, tmp_path: Path) -> Iterator[CommandLine]:
-    """A command line with an emulator of its own: what it makes stays."""
-    with emulator_process("--ad-sets", "12", "--limits", "off", "--latency", "0", warm=warm_programs) as emulator:
-        yield command_line(warm_programs, emulator, tmp_path)
+def emulator(request: pytest.FixtureRequest) -> RunningEmulator:
+    return emulator_beside(request, ad_sets=12)
+
+
+@pytest.fixture
+def spotify_ads(emulator: RunningEmulator, warm_programs: Path, tmp_path: Path) -> CommandLine:
+    return command_line(warm_programs, emulator, tmp_path)
 
 
 def rows(text: str) -> list[dict[str, str]]:
@@ -141,7 +144,7 @@ CREATIONS = ["createCampaignDraft", "createAdSetDraft", "createAdDraft"]
 
 
 @contextlib.contextmanager
-def stuck(emulator: EmulatorProcess, command: CommandLine, *words: str, after: int) -> Iterator[subprocess.Popen[str]]:
+def stuck(emulator: RunningEmulator, command: CommandLine, *words: str, after: int) -> Iterator[subprocess.Popen[str]]:
     """A command whose requests for drafts get no answer any more after so many: it is in the midst of its work."""
     emulator.ask("POST", "/_emulator/faults", {"kind": "delay", "operations": CREATIONS, "delay": 600, "skip": after})
     with subprocess.Popen(
@@ -162,38 +165,38 @@ def stuck(emulator: EmulatorProcess, command: CommandLine, *words: str, after: i
     emulator.ask("DELETE", "/_emulator/faults")
 
 
-def test_an_import_that_was_killed_or_interrupted_goes_on(warm_programs: Path, tmp_path: Path) -> None:
-    with emulator_process("--ad-sets", "40", "--limits", "off", "--latency", "0", warm=warm_programs) as emulator:
-        spotify_ads = command_line(warm_programs, emulator, tmp_path)
-        spotify_ads.out("export", "tree", "--to", "account.jsonl")
-        expected = Counter(row["kind"] for row in rows((spotify_ads.folder / "account.jsonl").read_text()))
-        words = "import", "account.jsonl", "--start", START, "--yes"
-        for number, code in ((signal.SIGINT, INTERRUPTED), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)):
-            with stuck(emulator, spotify_ads, *words, after=3) as process:
-                process.send_signal(number)
-                process.communicate(timeout=120)
-            assert process.returncode == code
-        ended = spotify_ads.run(*words)
-        assert ended.returncode == DONE, ended.stderr
-        assert len(ids(spotify_ads, "drafts", "list")) == expected["campaign"]
-        assert len(rows(spotify_ads.out("call", "getAdSetDrafts", "--all"))) == expected["ad_set"]
-        again = spotify_ads.run(*words)
-        assert (again.returncode, "nothing was left to do" in again.stderr) == (DONE, True)
+def test_an_import_that_was_killed_or_interrupted_goes_on(
+    request: pytest.FixtureRequest, warm_programs: Path, tmp_path: Path
+) -> None:
+    emulator = emulator_beside(request, ad_sets=40)
+    spotify_ads = command_line(warm_programs, emulator, tmp_path)
+    spotify_ads.out("export", "tree", "--to", "account.jsonl")
+    expected = Counter(row["kind"] for row in rows((spotify_ads.folder / "account.jsonl").read_text()))
+    words = "import", "account.jsonl", "--start", START, "--yes"
+    for number, code in ((signal.SIGINT, INTERRUPTED), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)):
+        with stuck(emulator, spotify_ads, *words, after=3) as process:
+            process.send_signal(number)
+            process.communicate(timeout=120)
+        assert process.returncode == code
+    ended = spotify_ads.run(*words)
+    assert ended.returncode == DONE, ended.stderr
+    assert len(ids(spotify_ads, "drafts", "list")) == expected["campaign"]
+    assert len(rows(spotify_ads.out("call", "getAdSetDrafts", "--all"))) == expected["ad_set"]
+    again = spotify_ads.run(*words)
+    assert (again.returncode, "nothing was left to do" in again.stderr) == (DONE, True)
 
 
-def test_ctrl_c_takes_a_clone_back(warm_programs: Path, tmp_path: Path) -> None:
-    with emulator_process("--ad-sets", "12", "--limits", "off", "--latency", "0", warm=warm_programs) as emulator:
-        spotify_ads = command_line(warm_programs, emulator, tmp_path)
-        campaign, *_ = ids(spotify_ads, "campaigns", "list")
-        with stuck(emulator, spotify_ads, "campaigns", "clone", campaign, "--start", START, after=1) as process:
-            assert len(ids(spotify_ads, "drafts", "list")) == 1
-            process.send_signal(signal.SIGINT)
-            shown, said = process.communicate(timeout=120)
-        assert process.returncode == INTERRUPTED
-        assert shown == ""
-        assert "making the draft of campaign" in said
-        assert "was deleted again" in said
-        assert ids(spotify_ads, "drafts", "list") == []
+def test_ctrl_c_takes_a_clone_back(spotify_ads: CommandLine, emulator: RunningEmulator) -> None:
+    campaign, *_ = ids(spotify_ads, "campaigns", "list")
+    with stuck(emulator, spotify_ads, "campaigns", "clone", campaign, "--start", START, after=1) as process:
+        assert len(ids(spotify_ads, "drafts", "list")) == 1
+        process.send_signal(signal.SIGINT)
+        shown, said = process.communicate(timeout=120)
+    assert process.returncode == INTERRUPTED
+    assert shown == ""
+    assert "making the draft of campaign" in said
+    assert "was deleted again" in said
+    assert ids(spotify_ads, "drafts", "list") == []
 
 
 def turn_off(spotify_ads: CommandLine, ad_set: str) -> None:

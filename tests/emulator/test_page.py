@@ -15,7 +15,7 @@ from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.support.browser import DESKTOP, PHONE, chromium, resize
-from tests.support.emulator_process import EmulatorProcess, emulator_process
+from tests.support.emulator_process import RunningEmulator, emulator_process
 
 Json: TypeAlias = Any
 
@@ -27,7 +27,7 @@ def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 
 
 @pytest.fixture
-def emulator(warm_programs: Path) -> Iterator[EmulatorProcess]:
+def emulator(warm_programs: Path) -> Iterator[RunningEmulator]:
     limits = "ip=5/60,client_id=20/60"
     with emulator_process("--ad-sets", "60", "--latency", "0", "--limits", limits, warm=warm_programs) as running:
         yield running
@@ -36,7 +36,7 @@ def emulator(warm_programs: Path) -> Iterator[EmulatorProcess]:
 class Page:
     """The page, as somebody who looks at it and clicks."""
 
-    def __init__(self, chrome: Chrome, emulator: EmulatorProcess) -> None:
+    def __init__(self, chrome: Chrome, emulator: RunningEmulator) -> None:
         self.chrome = chrome
         self.emulator = emulator
 
@@ -81,7 +81,7 @@ class Page:
 
 
 @pytest.fixture
-def page(chrome: Chrome, emulator: EmulatorProcess) -> Page:
+def page(chrome: Chrome, emulator: RunningEmulator) -> Page:
     return Page(chrome, emulator)
 
 

@@ -14,7 +14,7 @@ from typing import Protocol
 from xml.etree import ElementTree as ET
 
 import pytest
-from support.emulator_process import EmulatorProcess
+from support.emulator_process import RunningEmulator
 from support.raw_server import answer
 from support.server_thread import server_in_a_thread
 
@@ -30,7 +30,7 @@ class Command(Protocol):
 
 
 @pytest.fixture
-def command(warm_programs: Path, emulator: EmulatorProcess) -> Command:
+def command(warm_programs: Path, emulator: RunningEmulator) -> Command:
     environment = {**os.environ, **emulator.environment, "COLUMNS": "80"}
 
     def run(*arguments: str, expect: int = 0, server: str = "") -> subprocess.CompletedProcess[str]:
@@ -101,7 +101,7 @@ def test_rows_are_chosen_by_conditions_and_show_the_fields_that_are_asked_for(co
         assert "did you mean spend?" in command(*span, option, given, expect=2).stderr
 
 
-def test_what_the_server_leaves_out_is_said(command: Command, emulator: EmulatorProcess) -> None:
+def test_what_the_server_leaves_out_is_said(command: Command, emulator: RunningEmulator) -> None:
     now = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     told = (["SPEND"], ["SPEND", "COMPLETES"], [])
     rows = [
@@ -150,7 +150,7 @@ def test_a_range_that_is_none_is_wrong_usage(command: Command, arguments: list[s
 
 
 def test_a_metric_that_a_report_fails_with_can_be_left_out_by_an_option(
-    command: Command, emulator: EmulatorProcess
+    command: Command, emulator: RunningEmulator
 ) -> None:
     query = {"granularity": "HOUR", "fields": "REVENUE"}
     fault = {"kind": "error", "status": 502, "operations": ["getAggregateReport"], "query": query}
