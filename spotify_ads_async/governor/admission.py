@@ -40,11 +40,10 @@ class Admission:
         if self._open:
             raise RuntimeError("an admission is for one request: ask the governor for another")
         scheduler, flow = self._adaptive.scheduler, self._flow
-        # The loop's thread: asking for the loop itself asks the system for the process each time. A fork or a closed
-        # governor has none.
+        # The loop's thread: asking for the loop itself asks the system for the process each time.
         if flow.grants is not None or scheduler.queue.length or scheduler.thread != get_ident():
             return False
-        if scheduler.loop is None or scheduler.loop.is_closed():
+        if scheduler.loop is None or scheduler.loop.is_closed():  # a fork and a closed governor have none
             return False
         now, interactive = scheduler.clock(), self._priority is _INTERACTIVE
         if not may_take(flow.windows, now, interactive):

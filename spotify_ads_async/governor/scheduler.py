@@ -165,7 +165,7 @@ class Scheduler:
         for request in self.queue.everybody():
             self.queue.leave(request)
         self._disarm()
-        self.loop, self.thread = loop, threading.get_ident() if loop is not None else 0
+        self.loop, self.thread = loop, threading.get_ident()
 
     def _join(self, flow: Flow, priority: Priority, expires_at: float) -> PendingRequest:
         """Put a request into the queue, and let it leave at once or refuse it at once where that is clear."""

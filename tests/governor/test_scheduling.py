@@ -74,10 +74,16 @@ async def test_who_may_wait_just_as_long_as_it_takes_waits(loop: VirtualTimeLoop
         assert loop.time() == 0.0
     await send(governor, max_wait=refused.value.predicted_wait)
     assert loop.time() == pytest.approx(10.002)
+    fast, asked = governor_on(loop, Limit("ip", requests=1, window=0.8)), loop.time()
+    await send(fast)
+    with pytest.raises(QuotaTimeout):
+        await send(fast, max_wait=0.5)
+    assert loop.time() == asked
 
 
 @virtual
 async def test_a_pause_of_just_the_longest_is_waited_for(loop: VirtualTimeLoop) -> None:
+    await asyncio.sleep(100.0)
     for pause, too_long in ((60.0, False), (60.5, True)):
         governor = governor_on(loop, BOTH[0], longest_pause=60.0)
         began = loop.time()
@@ -120,11 +126,13 @@ async def test_whose_patience_ends_with_a_pause_leaves_at_its_end(loop: VirtualT
 @virtual
 async def test_a_closed_governor_says_so_to_each_in_its_own_words(loop: VirtualTimeLoop) -> None:
     governor = governor_on(loop)
-    for _ in range(2):
-        await send(governor)
+    await send(governor)
+    held = governor.admit({"ip"})
+    await held.enter()
     waiting = [asyncio.create_task(send(governor)) for _ in range(2)]
     await asyncio.sleep(0.0)
     await governor.aclose()
+    held.not_sent()
     told = await asyncio.gather(*waiting, send(governor), return_exceptions=True)
     assert [type(one) for one in told] == [ConfigurationError] * 3
     assert told[0] is not told[1]
@@ -196,6 +204,20 @@ async def test_who_gave_up_as_its_leave_came_gives_it_to_the_next(loop: VirtualT
     first.cancel()
     await asyncio.wait([first, second])
     assert (first.cancelled(), second.exception(), loop.time()) == (True, None, 1.0)
+
+
+@virtual
+async def test_of_two_clients_whoever_came_first_leaves_first(loop: VirtualTimeLoop) -> None:
+    governor, left = governor_on(loop), list[int]()
+
+    async def one(number: int) -> None:
+        async with governor.scope(client_id=str(number % 3)).admit({"ip"}):
+            left.append(number)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(20):
+            group.create_task(one(number))
+    assert left == list(range(20))
 
 
 @virtual
