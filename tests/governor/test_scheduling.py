@@ -82,6 +82,16 @@ async def test_who_may_wait_just_as_long_as_it_takes_waits(loop: VirtualTimeLoop
 
 
 @virtual
+async def test_patience_ends_to_the_moment_where_no_answer_comes(loop: VirtualTimeLoop) -> None:
+    governor = governor_on(loop, Limit("ip", requests=1, window=0.2))
+    await asyncio.sleep(100.0)
+    async with governor.admit({"ip"}):
+        with pytest.raises(QuotaTimeout, match="no leave to send came"):
+            await send(governor, max_wait=0.3)
+        assert loop.time() == pytest.approx(100.3)
+
+
+@virtual
 async def test_a_pause_of_just_the_longest_is_waited_for(loop: VirtualTimeLoop) -> None:
     await asyncio.sleep(100.0)
     for pause, too_long in ((60.0, False), (60.5, True)):
