@@ -51,44 +51,44 @@ def wait_for(window: Window, position: int, opens_at: float, now: float, *, kept
     # What a pause kept back leaves at its end; a window later these tokens are spaced like the others.
     wait = max(opens + max(0.0, spacing - (0.0 if rounds else window.pause_length)), wait)
     eases = window.foreign.tokens > 0 and not window.shared
-    return _eased(window, position, opens, now, kept=kept, at_most=wait) if eases else wait
+    return min(wait, _eased(window, position, opens, now, kept)) if eases else wait
 
 
-def _eased(window: Window, position: int, opens: float, now: float, *, kept: int, at_most: float) -> float:
-    """The same, for what is reserved for other programs shrinks meanwhile: it waits ``at_most`` seconds."""
-    at_least = opens
+def _eased(window: Window, position: int, opens: float, now: float, kept: int) -> float:
+    """The same, for what is left to other programs shrinks meanwhile."""
+    at_least, at_most = opens, opens + window.cycle
+    while _left_by(window, at_most, opens, now, kept) < position:
+        at_least, at_most = at_most, 2.0 * at_most
     while at_most - at_least > max(_EXACT_SECONDS, at_most * _EXACT_SHARE):
-        middle = (at_least + at_most) / 2
-        left = _left_by(window, middle, opens, now, kept)
-        if window.pacer is not None:
-            left = min(left, 1 + _turning_up(window, opens - window.pause_length, middle, now, kept=0))
-        at_least, at_most = (at_least, middle) if left >= position else (middle, at_most)
+        middle = (at_least + at_most) / 2.0
+        there = _left_by(window, middle, opens, now, kept) >= position
+        at_least, at_most = (at_least, middle) if there else (middle, at_most)
     return at_most
 
 
 def _left_by(window: Window, seconds: float, opens: float, now: float, kept: int) -> float:
     """How many requests can leave from ``opens`` on: once in each cycle with all tokens but those that are left."""
-    turns = int((seconds - opens) / window.cycle)
-    first = seconds - turns * window.cycle
-    there = window.limit.requests
-    if first < window.cycle:
-        there = window.available + bisect_right(window.settled, now + first - window.cycle)
+    cycle, there = window.cycle, window.limit.requests
+    first = opens + (seconds - opens) % cycle
+    if first < cycle:
+        there = window.available + bisect_right(window.settled, now + first - cycle)
     left = max(0, there - kept - window.reserved_at(now + first))
-    if turns:
-        second = first + window.cycle
-        ends = sum(max(0, window.limit.requests - kept - window.reserved_at(now + at)) for at in (second, seconds))
-        left += _turning_up(window, second, seconds, now, kept=kept) + ends / 2
-    return left
+    left += _turning_up(window, first + cycle / 2.0, seconds + cycle / 2.0, now, kept)
+    spaced = window.pacer is not None
+    return min(left, 1.0 + _turning_up(window, opens - window.pause_length, seconds, now, 0)) if spaced else left
 
 
-def _turning_up(window: Window, begin: float, end: float, now: float, *, kept: int) -> float:
-    """Tokens that turn up between two times, as others are left less and less (Simpson's rule), and then none."""
-    begin, over = max(0.0, begin), min(max(0.0, begin, window.foreign.over_at - now), end)
-    moments = (begin, (begin + over) / 2, over)
-    usable = [max(0, window.limit.requests - kept - window.reserved_at(now + at)) for at in moments]
-    mean = (usable[0] + 4 * usable[1] + usable[2]) / 6
-    rest = max(0, window.limit.requests - kept - window.held_back)
-    return (mean * (over - begin) + rest * (end - over)) / window.cycle
+def _turning_up(window: Window, begin: float, end: float, now: float, kept: int) -> float:
+    """Tokens that turn up between two times, cycle by cycle, of which others are left less and less."""
+    tokens = 0.0
+    while end - begin > _EXACT_SECONDS / 10.0:
+        step = min(window.cycle, end - begin)
+        reserved = window.reserved_at(now + begin + step / 2.0)
+        if reserved == window.held_back:  # from then on
+            step = end - begin
+        tokens += max(1, window.limit.requests - kept - reserved) * step / window.cycle
+        begin += step
+    return tokens
 
 
 def _predicted_for(request: PendingRequest, window: Window, queue: WaitQueue, opens_at: float, now: float) -> float:

@@ -81,11 +81,6 @@ class ForeignUsage:
         """What will be left to others at that time, as far as is known."""
         return max(self._refused.at(at), self._seen.at(at))
 
-    @property
-    def over_at(self) -> float:
-        """From when on nothing is left to others, as far as is known."""
-        return max(self._refused.until, self._seen.until)
-
     def _counted(self, ours: int, now: float) -> int:
         """How many of our tokens that are out belong to requests that the server took."""
         while self._refused_until and self._refused_until[0] <= now:
