@@ -70,7 +70,7 @@ async def at_once(accounts: Accounts, folder: Path, commands: int, services: int
 
 async def test_commands_and_services_at_once_refresh_once(tmp_path: Path) -> None:
     async with Accounts(rotate=True) as accounts:
-        await at_once(accounts, tmp_path, 5, 2)
+        await at_once(accounts, tmp_path, 2, 1)
         assert accounts.asked == 1
 
 

@@ -1,6 +1,7 @@
 """The API's document, run by schemathesis against the emulator.
 
-Every operation, with examples, made-up calls and chains of calls.
+Every operation, with examples, made-up calls and chains of calls. Left to `make soak`: in `make test`, test_sdk.py
+reads every answer of the emulator with types that were made from the document.
 """
 
 from __future__ import annotations
@@ -83,6 +84,7 @@ def run(root: Json, server: Emulator, directory: Path, *options: str) -> None:
 OPTIONS = {"ad_sets": 40, "limits": None, "any_token": False, "tokens": {"good": "client"}, "processing": 0.0}
 
 
+@pytest.mark.soak
 @pytest.mark.spotify_ads_emulator(**OPTIONS)
 def test_the_document_finds_nothing_wrong(spotify_ads_emulator: Emulator, tmp_path: Path) -> None:
     run(known_facts(), spotify_ads_emulator, tmp_path, "--phases", "fuzzing", "--max-examples", "1")

@@ -181,7 +181,7 @@ def test_auto_finds_its_way_with_a_weighted_counter_within_one_window(retry: str
     assert server.refusals[-1] - server.refusals[0] < 10.0
 
 
-IN_SHORT = [("log", False, None), ("fixed", True, "{}")]
+IN_SHORT = [("log", False, None)]
 AT_LENGTH = [
     (algorithm, headers, retry)
     for algorithm in ("log", "fixed", "bucket", "weighted")
