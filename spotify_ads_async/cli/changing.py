@@ -14,10 +14,10 @@ from spotify_ads_async.bulk.plan.columns import Column, suggestion
 from spotify_ads_async.bulk.plan.effects import Refusal, effect
 from spotify_ads_async.bulk.plan.money import AmountRefused, changed_amounts, check_amounts, unusual_changes
 from spotify_ads_async.bulk.plan.planner import currency_of
-from spotify_ads_async.bulk.plan.state import writable_state
+from spotify_ads_async.bulk.plan.state import shape_of, writable_state
 from spotify_ads_async.bulk.plan.typed import cell_text
 from spotify_ads_async.bulk.workbook.describing import describe
-from spotify_ads_async.cli.answered import require_of, require_values
+from spotify_ads_async.cli.answered import require_asked, require_made, require_of, require_values
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import agreed
 from spotify_ads_async.cli.fields import example_body, put_value, what_is_wrong
@@ -129,8 +129,10 @@ async def create(asked: Asked, content: dict[str, Any], key: str | None, consent
         created = await client.call(
             asked.creation, path={"ad_account_id": asked.ad_account}, body=content, idempotency_key=key
         )
+    found = require_made(created, asked.entity.name, asked.creation.id)
     show_done("made", asked.entity.name, created)
-    await remember(asked.entity.plural, [(created.id, created.name)])
+    await remember(asked.entity.plural, [(created.id, created.name or "")])
+    require_asked(shape_of(asked.creation.body, asked.creation.answer), content, found)
 
 
 async def update(

@@ -9,20 +9,30 @@ import msgspec
 import typer
 
 from spotify_ads_async.bulk.listed import KINDS
-from spotify_ads_async.cli.answered import require_of, require_texts
+from spotify_ads_async.bulk.plan.state import shape_of
+from spotify_ads_async.cli.answered import require_asked, require_made, require_of, require_texts
 from spotify_ads_async.cli.completing import complete_id
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import Yes, agreed
 from spotify_ads_async.cli.listing import add_reading
 from spotify_ads_async.cli.options import AdAccount, OutputForm, command_group, json_body, needed
-from spotify_ads_async.cli.output import Output, show_done
+from spotify_ads_async.cli.output import Output, show, show_done
 from spotify_ads_async.cli.reading import rows_of
 from spotify_ads_async.cli.run import run, say, usage_error
 from spotify_ads_async.cli.short_ids import whole_ids
 from spotify_ads_async.cli.upload import Encoding, SkipInvalid, require_distinct, upload_list, upload_media
-from spotify_ads_async.models import AssetUpdate, AudioType, CustomAudienceUpdate, LookalikeAudienceUpdate
+from spotify_ads_async.errors import InvalidAnswer
+from spotify_ads_async.models import (
+    AssetUpdate,
+    Audience,
+    AudioType,
+    CustomAudienceCreate,
+    CustomAudienceUpdate,
+    LookalikeAudienceCreate,
+    LookalikeAudienceUpdate,
+)
 from spotify_ads_async.operations.assets import UPDATE_ASSET
-from spotify_ads_async.operations.audiences import EDIT_AUDIENCE
+from spotify_ads_async.operations.audiences import CREATE_AUDIENCE, DELETE_AUDIENCE, EDIT_AUDIENCE
 from spotify_ads_async.types import UNSET
 
 __all__ = ["assets", "audiences"]
@@ -144,12 +154,17 @@ def create_audience(
 
     async def command() -> None:
         async with connected() as client:
-            made = msgspec.to_builtins(await client.ad_account(account).audiences.create(content))  # pyright: ignore[reportArgumentType]
+            answer = await client.ad_account(account).audiences.create(content)  # pyright: ignore[reportArgumentType]
+        found, made = require_made(answer, "audience", CREATE_AUDIENCE.id), msgspec.to_builtins(answer)
         if output is None:
             show_done("made", "audience", made)
         else:
             with rows_of(KINDS["audiences"], output=output, fields=None) as rows:
                 rows.write(made)
+        kind = content["audience_type"]
+        shape = shape_of(LookalikeAudienceCreate if kind == "LOOKALIKE" else CustomAudienceCreate, Audience)
+        sent = {"type" if name == "audience_type" else name: value for name, value in content.items()}
+        require_asked(shape, sent, found)
 
     run(command)
 
@@ -196,6 +211,10 @@ def delete_audience(audience_id: One, *, yes: Yes = False, ad_account: AdAccount
             return
         async with connected() as client:
             (whole_id,) = await whole_ids(client, "audiences", account, [audience_id])
-            show_done("deleted", "audience", await client.ad_account(account).audiences.delete(whole_id))
+            answer = await client.ad_account(account).audiences.delete(whole_id)
+            if answer.deletion_count == 0:
+                raise InvalidAnswer("the server answered, and deleted nothing", operation=DELETE_AUDIENCE.id)
+            show(msgspec.to_builtins(answer))
+            say(f"deleted: audience ({whole_id})")
 
     run(command)

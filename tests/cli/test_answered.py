@@ -1,9 +1,9 @@
-"""``update`` and ``bulk`` say that something is changed only where the answer shows it."""
+"""``create``, ``update`` and ``bulk`` say that something is made or changed only where the answer shows it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -21,8 +21,11 @@ Told = Callable[[dict[str, Any], dict[str, Any]], tuple[int, dict[str, Any]]]
 
 
 @contextmanager
-def answering_changes(emulator: EmulatorProcess, told: Told) -> Iterator[str]:
-    """A server before the emulator: it changes nothing, and answers what ``told`` makes of what is there."""
+def answering_changes(emulator: EmulatorProcess, told: Told) -> Generator[str]:
+    """A server before the emulator: it changes nothing, and answers what ``told`` makes of what is there.
+
+    What it is to make, it makes as it was asked, and answers what ``told`` makes of that.
+    """
 
     class Front(BaseHTTPRequestHandler):
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as its parent names it
@@ -34,6 +37,13 @@ def answering_changes(emulator: EmulatorProcess, told: Told) -> Iterator[str]:
         def do_PATCH(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             self.send(*told(emulator.ask("GET", self.place())[1], body))
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send(*told(emulator.ask("POST", self.place(), body)[1], body))
+
+        def do_DELETE(self) -> None:
+            self.send(*told({}, {}))
 
         def place(self) -> str:
             return self.path.removeprefix(urlsplit(emulator.base_url).path)
@@ -133,3 +143,65 @@ def test_a_row_that_failed_in_part_is_not_passed_over_in_silence(
         assert "1 failed row can be tried again: spotify-ads bulk resume in.plan --retry-failed" in ended.stderr
         assert "1 failed row did a part of what was wanted, and --retry-failed does not send that again" in ended.stderr
         assert "spotify-ads bulk undo in.plan takes back what was done" in ended.stderr
+
+
+MADE = [
+    ("campaigns", {"objective": "CLICKS"}, 'objective is "CLICKS"'),
+    ("ad-sets", {"budget": {"micro_amount": 500_000_000, "type": "DAILY"}}, "budget.micro_amount is 500000000"),
+    ("ad-sets", {"targets": {"geo_targets": {"country_code": "GB"}}}, 'targets.geo_targets.country_code is "GB"'),
+    ("ads", {"call_to_action": None}, "call_to_action is not there"),
+]
+
+
+@pytest.mark.parametrize(("kind", "other", "said"), MADE)
+def test_what_was_made_is_held_to_what_was_asked_for(
+    spotify_ads: CommandLine, emulator: EmulatorProcess, kind: str, other: dict[str, Any], said: str
+) -> None:
+    body = spotify_ads.out(kind, "create", "--example")
+    make = (kind, "create", "--body", body, "--yes")
+    with answering_changes(emulator, lambda made, _: (200, {**made, **other})) as address:
+        ended = spotify_ads.run(*make, SPOTIFY_ADS_BASE_URL=address)
+    assert ended.returncode == FAILED
+    # It is there, so its ID is told all the same.
+    assert f"({json.loads(ended.stdout)['id']})" in ended.stderr
+    assert "failed: the answer shows other than what was asked for" in ended.stderr
+    assert said in ended.stderr
+    with answering_changes(emulator, lambda made, _: (200, {"id": made["id"]})) as address:
+        ended = spotify_ads.run(*make, SPOTIFY_ADS_BASE_URL=address)
+    assert (ended.returncode, "name is not there" in ended.stderr) == (FAILED, True)
+    with answering_changes(emulator, lambda _, __: (202, {"job_id": "7"})) as address:
+        ended = spotify_ads.run(*make, SPOTIFY_ADS_BASE_URL=address)
+    assert (ended.returncode, ended.stdout) == (REFUSED, "")
+    assert "without the ID of a new" in ended.stderr
+    # A server that writes the same in another way, and fills in the rest, is believed.
+    with answering_changes(emulator, lambda made, _: (200, _in_its_own_way(made))) as address:
+        assert spotify_ads.run(*make, SPOTIFY_ADS_BASE_URL=address).returncode == 0
+
+
+def _in_its_own_way(made: dict[str, Any]) -> dict[str, Any]:
+    """The same with lists turned round and filled in, a blank less in the name, and a key that nobody knows."""
+    targets = made.get("targets", {})
+    turned: dict[str, Any] = {
+        name: value[::-1] if isinstance(value, list) else value for name, value in targets.items()
+    }
+    ages = [{**one, "label": "young"} for one in targets.get("age_ranges", ())]
+    return {**made, "newer": {"is": 1}, **({"targets": {**turned, "age_ranges": ages}} if targets else {})}
+
+
+def test_an_audience_is_held_to_what_was_asked_for(spotify_ads: CommandLine, emulator: EmulatorProcess) -> None:
+    ad_set = spotify_ads.out("ad-sets", "list", "--limit", "1", "--fields", "id", "-o", "csv").splitlines()[1]
+    body = {"audience_type": "CUSTOM", "subtype": "AD_ENGAGEMENT", "name": "Heard it", "ad_set_ids": [ad_set]}
+    make = ("audiences", "create", "--body", json.dumps(body))
+    one = json.loads(spotify_ads.run(*make).stdout)["id"]
+    with answering_changes(emulator, lambda made, _: (200, {**made, "ad_set_ids": []})) as address:
+        ended = spotify_ads.run(*make, SPOTIFY_ADS_BASE_URL=address)
+    assert (ended.returncode, "ad_set_ids is []" in ended.stderr) == (FAILED, True)
+    with answering_changes(emulator, lambda _, __: (200, {})) as address:
+        assert spotify_ads.run(*make, SPOTIFY_ADS_BASE_URL=address).returncode == REFUSED
+    with answering_changes(emulator, lambda present, _: (200, {**present, "name": None})) as address:
+        ended = spotify_ads.run("audiences", "update", one, "--name", "Heard", SPOTIFY_ADS_BASE_URL=address)
+    assert (ended.returncode, "did not do name, which is not set" in ended.stderr) == (FAILED, True)
+    with answering_changes(emulator, lambda _, __: (200, {"deletion_count": 0})) as address:
+        ended = spotify_ads.run("audiences", "delete", one, "--yes", SPOTIFY_ADS_BASE_URL=address)
+    assert (ended.returncode, ended.stdout, "deleted nothing" in ended.stderr) == (FAILED, "", True)
+    assert f"deleted: audience ({one})" in spotify_ads.run("audiences", "delete", one, "--yes").stderr
