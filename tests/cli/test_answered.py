@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.emulator_process import EmulatorProcess
+from tests.support.emulator_process import RunningEmulator
 
 from .conftest import CommandLine
 
@@ -21,7 +21,7 @@ Told = Callable[[dict[str, Any], dict[str, Any]], tuple[int, dict[str, Any]]]
 
 
 @contextmanager
-def answering_changes(emulator: EmulatorProcess, told: Told) -> Generator[str]:
+def answering_changes(emulator: RunningEmulator, told: Told) -> Generator[str]:
     """A server before the emulator: it changes nothing, and answers what ``told`` makes of what is there.
 
     What it is to make, it makes as it was asked, and answers what ``told`` makes of that.
@@ -73,7 +73,7 @@ CHANGES = [
 
 @pytest.mark.parametrize(("change", "said"), CHANGES)
 def test_a_success_that_shows_the_old_value_is_none(
-    spotify_ads: CommandLine, emulator: EmulatorProcess, change: tuple[str, ...], said: str
+    spotify_ads: CommandLine, emulator: RunningEmulator, change: tuple[str, ...], said: str
 ) -> None:
     kind, *how = change
     one = spotify_ads.out(kind, "list", "--limit", "1", "--fields", "id", "-o", "csv").splitlines()[1]
@@ -93,7 +93,7 @@ def test_a_success_that_shows_the_old_value_is_none(
         assert "changed:" in spotify_ads.run(kind, "update", one, *how, SPOTIFY_ADS_BASE_URL=address).stderr
 
 
-def test_what_was_changed_before_an_error_is_said(spotify_ads: CommandLine, emulator: EmulatorProcess) -> None:
+def test_what_was_changed_before_an_error_is_said(spotify_ads: CommandLine, emulator: RunningEmulator) -> None:
     one = spotify_ads.out("ad-sets", "list", "--limit", "1", "--fields", "id", "-o", "csv").splitlines()[1]
 
     def first_alone(present: dict[str, Any], body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -121,7 +121,7 @@ def test_a_part_of_an_object_takes_nothing_away_and_what_is_so_already_is_not_ch
 
 
 def test_a_row_that_failed_in_part_is_not_passed_over_in_silence(
-    spotify_ads: CommandLine, emulator: EmulatorProcess
+    spotify_ads: CommandLine, emulator: RunningEmulator
 ) -> None:
     one, other = spotify_ads.out("ad-sets", "list", "--limit", "2", "--fields", "id", "-o", "csv").splitlines()[1:]
     (spotify_ads.folder / "changes.csv").write_text(
@@ -155,7 +155,7 @@ MADE = [
 
 @pytest.mark.parametrize(("kind", "other", "said"), MADE)
 def test_what_was_made_is_held_to_what_was_asked_for(
-    spotify_ads: CommandLine, emulator: EmulatorProcess, kind: str, other: dict[str, Any], said: str
+    spotify_ads: CommandLine, emulator: RunningEmulator, kind: str, other: dict[str, Any], said: str
 ) -> None:
     body = spotify_ads.out(kind, "create", "--example")
     make = (kind, "create", "--body", body, "--yes")
@@ -188,7 +188,7 @@ def _in_its_own_way(made: dict[str, Any]) -> dict[str, Any]:
     return {**made, "newer": {"is": 1}, **({"targets": {**turned, "age_ranges": ages}} if targets else {})}
 
 
-def test_an_audience_is_held_to_what_was_asked_for(spotify_ads: CommandLine, emulator: EmulatorProcess) -> None:
+def test_an_audience_is_held_to_what_was_asked_for(spotify_ads: CommandLine, emulator: RunningEmulator) -> None:
     ad_set = spotify_ads.out("ad-sets", "list", "--limit", "1", "--fields", "id", "-o", "csv").splitlines()[1]
     body = {"audience_type": "CUSTOM", "subtype": "AD_ENGAGEMENT", "name": "Heard it", "ad_set_ids": [ad_set]}
     make = ("audiences", "create", "--body", json.dumps(body))
