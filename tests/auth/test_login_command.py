@@ -6,6 +6,7 @@ import asyncio
 import os
 import stat
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import aiohttp
@@ -36,22 +37,29 @@ def profile_file(home: Path) -> Path:
     return file
 
 
-async def command(*arguments: str, env: dict[str, str]) -> asyncio.subprocess.Process:
+COLD = (sys.executable, "-m", "spotify_ads_async.cli")
+"""From its very start, for tests that signal it."""
+
+
+async def command(
+    *arguments: str, env: dict[str, str], program: Sequence[str | Path] = COLD
+) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "spotify_ads_async.cli", *arguments, env=env, stdin=asyncio.subprocess.DEVNULL,
+        *program, *arguments, env=env, stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the configuration directory is not below HOME alone")
-async def test_login_and_then_a_command(tmp_path: Path) -> None:
+async def test_login_and_then_a_command(warm_programs: Path, tmp_path: Path) -> None:
+    warm = [warm_programs / "spotify-ads"]
     port = str(free_port())
     async with Emulator(
         ad_sets=20, latency=0.0, any_token=False, clients={"an-app": SECRET}, rotate_refresh_tokens=True
     ) as server:
-        login = await command(
-            "login", "--profile", "shop", "--no-browser", "--port", port, env=environment(tmp_path, server)
-        )
+        home = environment(tmp_path, server)
+        words = ("login", "--profile", "shop", "--no-browser", "--port", port)
+        login = await command(*words, env=home, program=warm)
         assert login.stderr is not None
         told = ""
         async for line in login.stderr:
@@ -70,14 +78,12 @@ async def test_login_and_then_a_command(tmp_path: Path) -> None:
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         before = file.read_bytes()
         for _ in range(2):
-            listing = await command(
-                "--profile", "shop", "accounts", "--output", "json", env=environment(tmp_path, server)
-            )
+            listing = await command("--profile", "shop", "accounts", "--output", "json", env=home, program=warm)
             shown, errors = await listing.communicate()
             assert listing.returncode == 0, errors.decode()
             assert server.ad_account_id in shown.decode()
         assert file.read_bytes() == before, "the commands use the access token that signing in got"
-        nobody = await command("accounts", env=environment(tmp_path / "other", server))
+        nobody = await command("accounts", env=environment(tmp_path / "other", server), program=warm)
         _, errors = await nobody.communicate()
         assert nobody.returncode == 2
         assert "spotify-ads login" in errors.decode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,8 +15,9 @@ from multidict import CIMultiDict
 from spotify_ads_async.api.facts import known_facts
 from spotify_ads_async.cli.doctor.examination import Examination
 from spotify_ads_async.cli.doctor.server import check_clock, check_limits
+from spotify_ads_async.governor import PUBLISHED_LIMITS, Limit
 from spotify_ads_async.settings import settings_from
-from tests.support.emulator_process import RunningEmulator, emulator_process
+from tests.support.emulator_process import RunningEmulator, emulator_beside
 
 from .conftest import CommandLine, command_line
 
@@ -53,11 +54,11 @@ class Doctor:
         return ended.returncode, ended.stdout.splitlines()
 
 
-@pytest.fixture(params=[()])
-def doctor(request: pytest.FixtureRequest, warm_programs: Path, tmp_path: Path) -> Iterator[Doctor]:
+@pytest.fixture(params=[{}])
+def doctor(request: pytest.FixtureRequest, warm_programs: Path, tmp_path: Path) -> Doctor:
     """A doctor with an emulator that is well, or one with the options that a test asks for."""
-    with emulator_process("--ad-sets", "5", "--latency", "0", *request.param, warm=warm_programs) as emulator:
-        yield Doctor(warm_programs, tmp_path, emulator)
+    options = {"ad_sets": 5, "limits": PUBLISHED_LIMITS, **request.param}
+    return Doctor(warm_programs, tmp_path, emulator_beside(request, **options))
 
 
 def test_what_is_well_is_said_to_be(doctor: Doctor) -> None:
@@ -131,35 +132,35 @@ def broken(doctor: Doctor, state: str) -> Mapping[str, str]:
 @pytest.mark.parametrize(
     ("doctor", "state", "found", "remedy"),
     [
-        ((), "no network", "network: 127.0.0.1:", "look at the network"),
+        ({}, "no network", "network: 127.0.0.1:", "look at the network"),
         (
-            ("--strict-tokens",),
+            {"any_token": False},
             "wrong token",
             "token: could not list the businesses: the access token was refused",
             "sign in again: spotify-ads login",
         ),
         (
-            (),
+            {},
             "terms missing",
             "terms: could not list the businesses: the API's terms are not accepted",
             "accept the terms at https://",
         ),
-        ((), "one account denied", "accounts: Emulated Ad Account", "ask one of the account's admins"),
-        ((), "every business denied", "accounts: business fde6fb3d-", "ask an admin of the business"),
-        ((), "one report broken", "accounts: Emulated Ad Account", "try again later"),
-        ((), "clock ten minutes off", "clock: this machine's clock is ", "set this machine's clock"),
-        ((), "proxy refusing", "proxy: the proxy 127.0.0.1:", "start the proxy"),
-        ((), "store gone", "store: ", "start it, or name another one"),
+        ({}, "one account denied", "accounts: Emulated Ad Account", "ask one of the account's admins"),
+        ({}, "every business denied", "accounts: business fde6fb3d-", "ask an admin of the business"),
+        ({}, "one report broken", "accounts: Emulated Ad Account", "try again later"),
+        ({}, "clock ten minutes off", "clock: this machine's clock is ", "set this machine's clock"),
+        ({}, "proxy refusing", "proxy: the proxy 127.0.0.1:", "start the proxy"),
+        ({}, "store gone", "store: ", "start it, or name another one"),
         (
-            ("--limits", "client_id=100/30"),
+            {"limits": [Limit("client_id", requests=100, window=30.0)]},
             "limits that differ",
             "limits: the answers' headers speak of 100 requests",
             "set SPOTIFY_ADS_LIMITS",
         ),
-        ((), "a newer API", "API: one change since this version was made", "spotify-ads api changes"),
-        ((), "no profile", "sign-in: no credentials", "spotify-ads login"),
-        ((), "broken config", "configuration: ", "correct the config file"),
-        ((), "unwritable home", "folders: /dev/null/home", "give this user the folder"),
+        ({}, "a newer API", "API: one change since this version was made", "spotify-ads api changes"),
+        ({}, "no profile", "sign-in: no credentials", "spotify-ads login"),
+        ({}, "broken config", "configuration: ", "correct the config file"),
+        ({}, "unwritable home", "folders: /dev/null/home", "give this user the folder"),
     ],
     indirect=["doctor"],
     ids=lambda value: value if isinstance(value, str) and " " in value and ":" not in value else "",
@@ -173,7 +174,7 @@ def test_each_state_of_brokenness_is_named_first_with_its_remedy(
     assert remedy in lines[1], lines
 
 
-@pytest.mark.parametrize("doctor", [("--strict-tokens",)], indirect=True)
+@pytest.mark.parametrize("doctor", [{"any_token": False}], indirect=True)
 def test_a_sign_in_that_was_revoked_is_named_first(doctor: Doctor) -> None:
     code, lines = doctor.sees(
         SPOTIFY_ADS_ACCESS_TOKEN="",
@@ -215,7 +216,7 @@ PATCHES = {"merge": ("merge", "kept"), "replace": ("replace", "kept"), "replace-
 
 
 @pytest.mark.parametrize(
-    ("doctor", "patch"), [(("--patch", patch), patch) for patch in PATCHES], indirect=["doctor"], ids=[*PATCHES]
+    ("doctor", "patch"), [({"patch": patch}, patch) for patch in PATCHES], indirect=["doctor"], ids=[*PATCHES]
 )
 def test_probing_finds_out_how_changes_work_and_leaves_nothing_behind(doctor: Doctor, patch: str) -> None:
     facts = doctor.line.folder / "state" / "spotify-ads" / "api-facts.json"

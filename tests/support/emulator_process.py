@@ -53,9 +53,12 @@ class RunningEmulator:
         return answer.status, json.loads(content) if is_json else None
 
 
-def emulator_beside(request: pytest.FixtureRequest, *, ad_sets: int) -> RunningEmulator:
-    """The emulator of our plugin, for a fixture: in a thread of its own, which costs a tenth of a process."""
-    request.applymarker(pytest.mark.spotify_ads_emulator(ad_sets=ad_sets, limits=None))
+def emulator_beside(request: pytest.FixtureRequest, **options: object) -> RunningEmulator:
+    """The emulator of our plugin, for a fixture: in a thread of its own, which costs a tenth of a process.
+
+    It enforces no limits, unless the options say which.
+    """
+    request.applymarker(pytest.mark.spotify_ads_emulator(**{"limits": None, **options}))
     server = request.getfixturevalue("spotify_ads_emulator")
     return RunningEmulator(server.base_url, server.ad_account_id)
 
