@@ -14,7 +14,7 @@ from spotify_ads_async.bulk.plan.columns import Column, suggestion
 from spotify_ads_async.bulk.plan.effects import Refusal, effect
 from spotify_ads_async.bulk.plan.money import AmountRefused, changed_amounts, check_amounts, unusual_changes
 from spotify_ads_async.bulk.plan.planner import currency_of
-from spotify_ads_async.bulk.plan.state import shape_of, writable_state
+from spotify_ads_async.bulk.plan.state import State, copied, edits_between, shape_of, with_edit, writable_state
 from spotify_ads_async.bulk.plan.typed import cell_text
 from spotify_ads_async.bulk.workbook.describing import describe
 from spotify_ads_async.cli.answered import require_asked, require_made, require_of, require_values
@@ -29,7 +29,7 @@ from spotify_ads_async.cli.short_ids import whole_ids
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.errors import InvalidRequest, SpotifyAdsError
 from spotify_ads_async.operation import Operation
-from spotify_ads_async.types import Answer
+from spotify_ads_async.types import UNSET, Answer
 
 __all__ = ["Asked", "Consent", "create", "put_value", "show_example", "update", "values_of"]
 
@@ -156,7 +156,7 @@ async def update(
         currency = await currency_of(client, asked.ad_account) if entity.has_money else ""
         answer = await client.call(entity.get, path=path)
         state = writable_state(entity, answer)
-        steps, after, present = [content], content, None
+        steps, after, present = [content], _on_top(state, content), None
         if not content:
             outcome = effect(entity, state, values, now=datetime.now(UTC), currency=currency)
             if isinstance(outcome, Refusal):
@@ -180,9 +180,17 @@ async def update(
         sender = client.with_options(validate=bool(content))
         answer = await _send(sender, entity, path, steps, answer)
     sent = {name: after.get(name, value) for step in steps for name, value in step.items()}
-    # A body may hold a part of an object, and takes nothing away from it by that.
-    require_values(entity, {} if content else state, sent, require_of(answer, entity_id, entity.update.id))
+    require_values(entity, state, sent, require_of(answer, entity_id, entity.update.id))
     show_done("changed" if steps else "unchanged", entity.name, answer, list(content or values))
+
+
+def _on_top(state: State, content: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a body as they shall be: it may hold a part of an object, and takes nothing away by that."""
+    whole = copied({name: state[name] for name in content if name in state})
+    for edit in edits_between(whole, content):
+        if edit.after is not UNSET:
+            with_edit(whole, edit.path, edit.after)
+    return whole
 
 
 async def _send(

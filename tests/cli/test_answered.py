@@ -64,7 +64,9 @@ def answering_changes(emulator: RunningEmulator, told: Told) -> Generator[str]:
 
 CHANGES = [
     (("campaigns", "--set", "status=PAUSED"), 'did not do status, which is still "ACTIVE"'),
-    (("campaigns", "--body", '{"status": "PAUSED"}'), 'did not do status, which is "ACTIVE"'),
+    (("campaigns", "--body", '{"status": "PAUSED"}'), 'did not do status, which is still "ACTIVE"'),
+    (("ad-sets", "--body", '{"frequency_caps": []}'), "did not do frequency_caps, which is still"),
+    (("ad-sets", "--body", '{"targets": {"platforms": []}}'), "did not do targets.platforms, which is still"),
     (("ad-sets", "--set", "delivery=OFF"), 'did not do delivery, which is still "ON"'),
     (("ads", "--set", "name=Renamed"), "did not do name, which is still"),
     (("assets", "--name", "Renamed"), "did not do name, which is"),
@@ -91,6 +93,24 @@ def test_a_success_that_shows_the_old_value_is_none(
     # A server that shows what was asked, and fills in the rest, is believed.
     with answering_changes(emulator, lambda present, body: (200, {**present, **body})) as address:
         assert "changed:" in spotify_ads.run(kind, "update", one, *how, SPOTIFY_ADS_BASE_URL=address).stderr
+
+
+@pytest.mark.parametrize("how", ["--body", "--set"])
+def test_what_the_server_writes_in_its_own_way_is_changed_and_said(
+    spotify_ads: CommandLine, emulator: RunningEmulator, how: str
+) -> None:
+    one = spotify_ads.out("ads", "list", "--limit", "1", "--fields", "id", "-o", "csv").splitlines()[1]
+    url = "https://example.com/Tickets"
+    body = json.dumps({"call_to_action": {"clickthrough_url": url}})
+    change = body if how == "--body" else f"call_to_action.clickthrough_url={url}"
+
+    def in_lower_case(present: dict[str, Any], _: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        return 200, {**present, "call_to_action": {**present["call_to_action"], "clickthrough_url": url.lower()}}
+
+    with answering_changes(emulator, in_lower_case) as address:
+        ended = spotify_ads.run("ads", "update", one, how, change, SPOTIFY_ADS_BASE_URL=address)
+    assert "made something else of call_to_action.clickthrough_url" in ended.stderr
+    assert (ended.returncode, "changed: ad" in ended.stderr) == (0, True)
 
 
 def test_what_was_changed_before_an_error_is_said(spotify_ads: CommandLine, emulator: RunningEmulator) -> None:
