@@ -29,6 +29,7 @@ from spotify_ads_async.types import Answer, decode_hook
 __all__ = ["GoingLive", "Published"]
 
 _TRIES = 2
+_SET = (CampaignStatus.ACTIVE, CampaignStatus.PAUSED)  # by people; the others are the server's
 
 
 class Published(msgspec.Struct, kw_only=True):
@@ -214,7 +215,8 @@ class GoingLive:
         """Publish a campaign's draft for the sake of an ad set that was made in it."""
         done = Published(notes=[])
         unheld = [part for part in plan.parts() if part.unheld]
-        paused = (await self._account.campaigns.get(campaign_id)).status == CampaignStatus.PAUSED
+        status = (await self._account.campaigns.get(campaign_id)).status
+        paused = status == CampaignStatus.PAUSED
         if unheld and not paused:
             done.notes.append(
                 f"not published: campaign {campaign_id} runs, and so would ad set {plan.part.name} before it is as it"
@@ -223,15 +225,16 @@ class GoingLive:
             )
             return done
         draft, version = await self.draft(campaign_id)
-        if paused != (draft.status == CampaignStatus.PAUSED):
+        if paused != (draft.status == CampaignStatus.PAUSED) and status in _SET:
             # The draft is older than the pause, or than its end, and would undo it.
-            kept = CampaignStatus.PAUSED if paused else CampaignStatus.ACTIVE
-            await self._account.drafts.campaigns.update(campaign_id, CampaignDraftUpdate(status=kept))
+            await self._account.drafts.campaigns.update(campaign_id, CampaignDraftUpdate(status=status))
             draft, version = await self.draft(campaign_id)
-            if paused != (draft.status == CampaignStatus.PAUSED):
-                state = "is paused" if paused else "runs"
-                done.notes.append(f"not published: campaign {campaign_id} {state}, and its draft does not stay so")
-                return done
+        if paused != (draft.status == CampaignStatus.PAUSED):
+            done.notes.append(
+                f"not published: campaign {campaign_id} is {status}, and publishing its draft would make it"
+                f" {draft.status}"
+            )
+            return done
         for action in (PublishAction.VALIDATE, PublishAction.PUBLISH):
             try:
                 done.errors = (await self.act(campaign_id, action, version)).validation_errors or []

@@ -332,8 +332,23 @@ async def test_an_ad_set_leaves_its_campaign_running_or_paused_whatever_an_older
     let_put(monkeypatch, server.store.account(account.id).campaign_drafts, lambda row: {**row, "status": drafted})
     done = await account.trees.clone_ad_set(ad_set["id"], name="Anew", start=SOON, publish=True)
     assert not done.published
-    assert "and its draft does not stay so" in done.notes[-1]
+    assert f"is {since}, and publishing its draft would make it {drafted}" in done.notes[-1]
     assert (await account.campaigns.get(campaign["id"])).status == since
+
+
+@pytest.mark.parametrize("status", ["AGENT_CONTROLLED", "ARCHIVED"])
+async def test_an_ad_set_sets_no_campaign_to_active_of_which_somebody_else_decides(
+    server: Emulator, account: AdAccount, status: str
+) -> None:
+    campaign = change(server, "campaigns", first_campaign(server), status="PAUSED")
+    ad_set = ad_sets_of(server, campaign["id"])[0]
+    await account.trees.clone_ad_set(ad_set["id"], name="Earlier", start=SOON)
+    change(server, "campaigns", campaign, status=status)
+    done = await account.trees.clone_ad_set(ad_set["id"], start=SOON, publish=True)
+    assert (done.published, done.errors) == (False, [])
+    assert f"is {status}, and publishing its draft would make it PAUSED" in done.notes[-1]
+    assert (await account.campaigns.get(campaign["id"])).status == status
+    assert server.store.account(account.id).campaign_drafts.get(campaign["id"])["status"] == "PAUSED"
 
 
 @pytest.mark.parametrize("off", [True, False])
