@@ -47,6 +47,7 @@ class Asked:
         # Ids of parents name none of the rows; those of an insight report are of ad sets.
         same = query.get("entity_ids_type") == (self._kind or "AD_SET")
         self._ids = frozenset(str(one).lower() for one in query.get("entity_ids") or ()) if same else frozenset[str]()
+        self._metrics = frozenset(map(str, query.get("fields") or ()))
         self._step = STEPS.get(self._query["granularity"])
         self._phase: timedelta | None = None
 
@@ -85,8 +86,13 @@ class Asked:
                 yield from self._of_time(row, first, last, step)
 
     def _of_row(self, row: Measured) -> Iterator[str]:
-        if any(field.field_type is None and field.field_value is not None for field in row.stats or ()):
-            yield "has a value whose metric it does not name"
+        for field in row.stats or ():
+            metric = field.field_type
+            if metric is None and field.field_value is not None:
+                yield "has a value whose metric it does not name"
+            # A metric beside those that were asked for may be new; one in their place would be missing from the sums.
+            if metric is not None and metric not in self._metrics and metric.upper() in self._metrics:
+                yield f'has a value of "{metric}"'
         if isinstance(row, InsightRow):
             identifier = row.id
         elif isinstance(row, ReportRow):

@@ -468,6 +468,7 @@ async def test_insights_go_on_from_a_position() -> None:
         ({"start_time": (FIRST + timedelta(hours=12)).isoformat()}, "amid the DAY of others"),
         ({"end_time": today().isoformat()}, "a row from"),
         ({"stats": [{"field_value": 3}]}, "a value whose metric it does not name"),
+        ({"stats": [{"field_type": "clicks", "field_value": 3}]}, 'a value of "clicks"'),
         ({"report_start": (FIRST + ONE_DAY).isoformat()}, "one whose start is"),
         ({"report_end": (today() - ONE_DAY).isoformat()}, "one whose end is"),
         ({"granularity": "LIFETIME"}, "one by LIFETIME and not by DAY"),
