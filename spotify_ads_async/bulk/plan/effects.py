@@ -9,12 +9,13 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.columns import Cell
+from spotify_ads_async.bulk.plan.json_values import is_array, is_object
 from spotify_ads_async.bulk.plan.legality import Refusal, column_of, refusal_of
 from spotify_ads_async.bulk.plan.money import MICROS, Amount, AmountRefused, changed_amounts, check_amounts, in_units
 from spotify_ads_async.bulk.plan.state import (
@@ -166,9 +167,9 @@ def _changed(entity: Entity, state: State, values: Mapping[str, Cell]) -> _Chang
                 amounts.append(Amount(column.writes, present if type(present) is int else None, wanted))
         elif wanted.__class__ in _NESTED:
             amounts += changed_amounts(present, wanted, column.writes)
-        if type(wanted) is dict:
-            old = cast("dict[str, Any]", present) if isinstance(present, dict) else {}
-            names += [edit.name for edit in edits_between(old, cast("dict[str, Any]", wanted), path)]
+        if is_object(wanted):
+            old = present if is_object(present) else {}
+            names += [edit.name for edit in edits_between(old, wanted, path)]
         else:
             names.append(column.writes)
     return found
@@ -187,16 +188,11 @@ def _on_top_of(value: Any, present: Any, holder: Shape, name: str) -> Any:  # no
     """A whole value that somebody wrote, with what only the server knows of the value that it replaces."""
     if same(value, present):
         return value if present is None else present
-    if isinstance(value, dict) and isinstance(present, dict):
-        return _whole(cast("dict[str, Any]", value), cast("dict[str, Any]", present), holder.inner.get(name, NO_SHAPE))
-    if isinstance(value, list) and isinstance(present, list):
-        listed = holder.listed.get(name)
-        return (
-            cast("Any", value)
-            if listed is None
-            else _elements(cast("list[Any]", value), cast("list[Any]", present), listed)
-        )
-    return cast("Any", value)
+    if is_object(value) and is_object(present):
+        return _whole(value, present, holder.inner.get(name, NO_SHAPE))
+    if is_array(value) and is_array(present) and (listed := holder.listed.get(name)) is not None:
+        return _elements(value, present, listed)
+    return value
 
 
 def _whole(value: dict[str, Any], present: dict[str, Any], shape: Shape) -> dict[str, Any]:
@@ -210,11 +206,9 @@ def _whole(value: dict[str, Any], present: dict[str, Any], shape: Shape) -> dict
             whole[name] = _on_top_of(value[name], old, shape, name)
         elif name not in shape.known:
             whole[name] = old
-        elif isinstance(old, list):
+        elif is_array(old):
             whole[name] = []
-        elif isinstance(old, dict) and (
-            rest := _whole({}, cast("dict[str, Any]", old), shape.inner.get(name, NO_SHAPE))
-        ):
+        elif is_object(old) and (rest := _whole({}, old, shape.inner.get(name, NO_SHAPE))):
             whole[name] = rest
     whole.update((name, one) for name, one in value.items() if name not in whole)
     return whole
@@ -239,13 +233,11 @@ def _elements(value: list[Any], present: list[Any], shape: Shape) -> list[Any]:
 
 
 def _known(value: Any, shape: Shape) -> Any:  # noqa: ANN401 - any JSON
-    if not isinstance(value, dict):
-        return value
-    return {name: one for name, one in cast("dict[str, Any]", value).items() if name in shape.known}
+    return {name: one for name, one in value.items() if name in shape.known} if is_object(value) else value
 
 
 def _unknown(value: Any, shape: Shape) -> bool:  # noqa: ANN401 - any JSON
-    return isinstance(value, dict) and not cast("dict[str, Any]", value).keys() <= shape.known
+    return is_object(value) and not value.keys() <= shape.known
 
 
 def bodies_of(entity: Entity, after: dict[str, Any]) -> tuple[dict[str, Any], ...]:
@@ -321,13 +313,10 @@ def reached(wanted: object, present: object, before: object = None) -> bool:
     """
     if same(wanted, None):
         return same(present, None) or not same(present, before)
-    match wanted, present:
-        case dict(), dict():
-            ours, theirs = cast("dict[str, object]", wanted), cast("dict[str, object]", present)
-            earlier = cast("dict[str, object]", before) if isinstance(before, dict) else {}
-            return all(reached(value, theirs.get(name), earlier.get(name)) for name, value in ours.items())
-        case _:
-            return same(wanted, present)
+    if is_object(wanted) and is_object(present):
+        earlier = before if is_object(before) else {}
+        return all(reached(value, present.get(name), earlier.get(name)) for name, value in wanted.items())
+    return same(wanted, present)
 
 
 def merge(

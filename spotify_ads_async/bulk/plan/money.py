@@ -10,10 +10,11 @@ import math
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
+from spotify_ads_async.bulk.plan.json_values import is_array, is_object
 from spotify_ads_async.errors import Portable
 from spotify_ads_async.money import fits_currency, format_micros, from_micros, minor_units
 from spotify_ads_async.types import MicroAmount, moment_of
@@ -78,10 +79,10 @@ def amounts_in_units(content: Any, name: str = "") -> Any:  # noqa: ANN401 - any
 
     ``name`` is what a single value is called.
     """
-    if isinstance(content, list):
-        return [amounts_in_units(item) for item in cast("list[Any]", content)]
-    if isinstance(content, dict):
-        return {in_units(one): amounts_in_units(value, one) for one, value in cast("dict[str, Any]", content).items()}
+    if is_array(content):
+        return [amounts_in_units(item) for item in content]
+    if is_object(content):
+        return {in_units(one): amounts_in_units(value, one) for one, value in content.items()}
     return str(from_micros(content)) if name.endswith(MICROS) and type(content) is int else content
 
 
@@ -232,12 +233,12 @@ def changed_amounts(before: Any, after: Any, field: str = "") -> list[Amount]:  
         is_money = MICROS in field.rpartition(".")[2] and after != before
         return [Amount(field, before if isinstance(before, int) else None, after)] if is_money else []
     found: list[Amount] = []
-    if isinstance(after, Mapping):
-        earlier: Mapping[str, Any] = cast("Mapping[str, Any]", before) if isinstance(before, Mapping) else {}
-        for name, value in cast("Mapping[str, Any]", after).items():
+    if is_object(after):
+        earlier = before if is_object(before) else {}
+        for name, value in after.items():
             found += changed_amounts(earlier.get(name), value, f"{field}.{name}" if field else name)
-    elif isinstance(after, list) and after is not before:
-        known: list[Any] = cast("list[Any]", before) if isinstance(before, list) else []
-        for index, value in enumerate(cast("list[Any]", after)):
+    elif is_array(after) and after is not before:
+        known = before if is_array(before) else []
+        for index, value in enumerate(after):
             found += changed_amounts(known[index] if index < len(known) else None, value, f"{field}[{index}]")
     return found

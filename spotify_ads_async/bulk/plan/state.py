@@ -14,6 +14,7 @@ import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.columns import Cell, inner_struct, listed_struct
+from spotify_ads_async.bulk.plan.json_values import is_array, is_object
 from spotify_ads_async.types import Answer, moment_of, source_of
 from spotify_ads_async.validation.formats import UUID_PATTERN
 
@@ -156,9 +157,9 @@ def left_out(value: Any, shape: Shape, name: str) -> Iterator[str]:  # noqa: ANN
 
     The currency is no loss: it says what the amount beside it is in, and is the account's.
     """
-    if name in shape.told_of and isinstance(value, dict):
+    if name in shape.told_of and is_object(value):
         inner = shape.inner[name]
-        for part, one in cast("dict[str, Any]", value).items():
+        for part, one in value.items():
             if part in inner.answer_only and part != _CURRENCY and not same(one, None):
                 yield f"{name}.{part}"
             if part in inner.told_of:
@@ -167,9 +168,9 @@ def left_out(value: Any, shape: Shape, name: str) -> Iterator[str]:  # noqa: ANN
 
 def copied(value: Any) -> Any:  # noqa: ANN401 - any JSON
     """A JSON value that can be changed without changing this one."""
-    if isinstance(value, dict):
-        return {name: copied(one) for name, one in cast("dict[str, Any]", value).items()}
-    return [copied(one) for one in cast("list[Any]", value)] if isinstance(value, list) else value
+    if is_object(value):
+        return {name: copied(one) for name, one in value.items()}
+    return [copied(one) for one in value] if is_array(value) else value
 
 
 def leaf(state: State | None, path: Iterable[str]) -> Cell:
@@ -237,17 +238,13 @@ class Edit(NamedTuple):
         return ".".join(self.path)
 
 
-def _are_objects(one: object, other: object) -> bool:
-    return isinstance(one, dict) and isinstance(other, dict)
-
-
 def edits_between(before: State, after: State, path: tuple[str, ...] = ()) -> Iterator[Edit]:
     """What differs between two objects, value by value; lists count as one value each."""
     for name in dict.fromkeys((*before, *after)):
         old: object = before.get(name, _ABSENT)
         new: object = after.get(name, _ABSENT)
-        if _are_objects(old, new):
-            yield from edits_between(cast("dict[str, Any]", old), cast("dict[str, Any]", new), (*path, name))
+        if is_object(old) and is_object(new):
+            yield from edits_between(old, new, (*path, name))
         elif not same(old, new):
             yield Edit((*path, name), old, new)
 
@@ -263,9 +260,9 @@ def with_edit(holder: dict[str, Any], path: tuple[str, ...], value: Any) -> bool
             if value is _ABSENT:
                 return True
             holder[name] = {}
-        if not isinstance(holder[name], dict):
+        if not is_object(inner := holder[name]):
             return False
-        holder = cast("dict[str, Any]", holder[name])
+        holder = inner
     if value is _ABSENT:
         value = _emptied(holder.pop(last, None))
     if value is not _ABSENT:
@@ -278,9 +275,9 @@ def _emptied(value: Any) -> Any:  # noqa: ANN401 - any JSON
 
     Where the API merges objects, leaving a list out would keep it.
     """
-    if isinstance(value, list):
+    if is_array(value):
         return []
-    parts = cast("dict[str, Any]", value).items() if isinstance(value, dict) else ()
+    parts = value.items() if is_object(value) else ()
     return {name: empty for name, one in parts if (empty := _emptied(one)) is not _ABSENT} or _ABSENT
 
 
@@ -289,24 +286,23 @@ def without_own(value: Any, present: Any, holder: Shape, name: str) -> Any:  # n
 
     What is left is what somebody wrote: that is held to the document.
     """
-    if isinstance(value, dict) and (inner := holder.inner.get(name)) is not None:
-        theirs = cast("dict[str, Any]", present) if isinstance(present, dict) else {}
-        return _without_own(cast("dict[str, Any]", value), theirs, inner)
-    if isinstance(value, list) and (listed := holder.listed.get(name)) is not None and isinstance(present, list):
-        return [_without_theirs(one, cast("list[Any]", present), listed) for one in cast("list[Any]", value)]
-    if isinstance(value, list) and isinstance(present, list):
-        return [one for one in cast("list[Any]", value) if one not in present]
-    return cast("Any", value)
+    if is_object(value) and (inner := holder.inner.get(name)) is not None:
+        return _without_own(value, present if is_object(present) else {}, inner)
+    if is_array(value) and is_array(present):
+        if (listed := holder.listed.get(name)) is not None:
+            return [_without_theirs(one, present, listed) for one in value]
+        return [one for one in value if one not in present]
+    return value
 
 
 def _without_theirs(one: Any, present: list[Any], shape: Shape) -> Any:  # noqa: ANN401 - any JSON
     """An element of a list without the unknown names that some element has alike."""
-    if not isinstance(one, dict):
+    if not is_object(one):
         return one
-    items = [cast("dict[str, Any]", item) for item in present if isinstance(item, dict)]
+    items = [item for item in present if is_object(item)]
     return {
         name: value
-        for name, value in cast("dict[str, Any]", one).items()
+        for name, value in one.items()
         if name in shape.known or not any(name in item and same(item[name], value) for item in items)
     }
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.effects import Conflict, Refusal, Settled, reached, rebase, settle, shown
+from spotify_ads_async.bulk.plan.json_values import is_array, is_object
 from spotify_ads_async.bulk.plan.state import (
     Edit,
     Shape,
@@ -73,7 +74,8 @@ def renewed(entity: Entity, work: RowWork, text: str, *, force: bool) -> RowWork
     """
     if text == work.text:
         return work
-    planned, present = work.state, cast("dict[str, Any]", msgspec.json.decode(text))
+    planned = work.state
+    present: dict[str, Any] = msgspec.json.decode(text)
     gone = _out_of_reach(entity, planned, present)
     if gone is not None:
         return gone
@@ -128,16 +130,16 @@ def changes_alone(before: State, body: State) -> dict[str, Any]:
 
 def unheard_of(body: Any, shape: Shape, path: str = "") -> Iterator[str]:  # noqa: ANN401 - any JSON
     """What a request holds that only the server knows of: names that the document lacks, and nulls."""
-    if not isinstance(body, dict):
+    if not is_object(body):
         return
-    for name, value in cast("dict[str, Any]", body).items():
+    for name, value in body.items():
         place = f"{path}.{name}".lstrip(".")
         if name not in shape.known or (value is None and path):
             yield place
         elif (inner := shape.inner.get(name)) is not None:
             yield from unheard_of(value, inner, place)
-        elif (listed := shape.listed.get(name)) is not None and isinstance(value, list):
-            for index, one in enumerate(cast("list[Any]", value)):
+        elif (listed := shape.listed.get(name)) is not None and is_array(value):
+            for index, one in enumerate(value):
                 yield from unheard_of(one, listed, f"{place}[{index}]")
 
 
@@ -208,19 +210,18 @@ def _advanced(old: object, new: object) -> bool:
 
 
 def _inside(path: str, wanted: object, old: object, new: object, shape: Shape | None) -> Iterator[Surprise]:
-    if not all(isinstance(one, dict) for one in (wanted, new)):
+    if not (is_object(wanted) and is_object(new)):
         # In place of what was taken away may stand the server's default.
         if not (wanted is _ABSENT or reached(wanted, new, old) or _told_otherwise(wanted, old, new)):
             yield Surprise(path, old, new)
         return
-    ours, theirs = cast("dict[str, Any]", wanted), cast("dict[str, Any]", new)
-    earlier = cast("dict[str, Any]", old) if isinstance(old, dict) else {}
-    for name in dict.fromkeys((*ours, *theirs)):
+    earlier = old if is_object(old) else {}
+    for name in dict.fromkeys((*wanted, *new)):
         place, was, own, found = (
             f"{path}.{name}",
             earlier.get(name, _ABSENT),
-            ours.get(name, _ABSENT),
-            theirs.get(name, _ABSENT),
+            wanted.get(name, _ABSENT),
+            new.get(name, _ABSENT),
         )
         if shape is not None and name in shape.answer_only:
             if not same(was, None) and same(found, None):
@@ -313,7 +314,7 @@ def _missed(missed: Sequence[Edit], found: State) -> str:
 
 def _at(state: Any, path: tuple[str, ...]) -> Any:  # noqa: ANN401 - any JSON
     for name in path:
-        state = cast("dict[str, Any]", state).get(name) if isinstance(state, dict) else None
+        state = state.get(name) if is_object(state) else None
     return state
 
 
