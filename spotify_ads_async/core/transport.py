@@ -23,6 +23,8 @@ from spotify_ads_async.network.problems import (
     by_way_of,
     explained_connection_error,
     explained_proxy_error,
+    is_of_proxy,
+    never_left,
     without_frames,
 )
 from spotify_ads_async.types import Secret
@@ -283,17 +285,9 @@ def _append(form: aiohttp.MultipartWriter, part: Part) -> None:
         payload.set_content_disposition("form-data", name=part.name, filename=part.filename)
 
 
-_NEVER_LEFT = (
-    aiohttp.ClientConnectorError,
-    aiohttp.ConnectionTimeoutError,
-    aiohttp.ClientHttpProxyError,
-    _UnsafeTokenError,
-)
-
-
 def _unsent(problem: BaseException, body: _Body | None) -> bool:
     """Whether no byte left. Part of a request is enough for a server to count it."""
-    if isinstance(problem, _NEVER_LEFT):
+    if isinstance(problem, _UnsafeTokenError) or never_left(problem):
         return True
     if body is not None:
         return not body.begun
@@ -315,7 +309,7 @@ def _explained(
         return InvalidAnswer(
             f"{problem}: ask for less, or raise TransportOptions(largest_answer=…)", may_have_taken_effect=True
         )
-    if isinstance(problem, aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError):
+    if is_of_proxy(problem):
         return ConnectionFailed(explained_proxy_error(problem, proxy))
     if isinstance(problem, aiohttp.ClientResponseError):
         # The answer's head cannot be parsed; the message shows bytes of it.

@@ -5,12 +5,22 @@ from __future__ import annotations
 import errno
 import os
 import ssl
+from typing import TypeGuard
 
 import aiohttp
+from aiohttp import hdrs
 
 from spotify_ads_async.network.options import Proxy
 
-__all__ = ["by_way_of", "explained_connection_error", "explained_proxy_error", "what_to_do_about", "without_frames"]
+__all__ = [
+    "by_way_of",
+    "explained_connection_error",
+    "explained_proxy_error",
+    "is_of_proxy",
+    "never_left",
+    "what_to_do_about",
+    "without_frames",
+]
 
 _OF_ANOTHER_TIME = frozenset({9, 10})
 """OpenSSL's codes for a certificate that is not valid yet, or not any more."""
@@ -27,8 +37,20 @@ def what_to_do_about(problem: aiohttp.ClientConnectorCertificateError) -> str:
     return _UNTRUSTED
 
 
+def is_of_proxy(problem: BaseException) -> TypeGuard[aiohttp.ClientResponseError | aiohttp.ClientProxyConnectionError]:
+    """Whether a proxy gave no way to the server behind it: it is away, it refuses, or it is no HTTP proxy."""
+    if isinstance(problem, aiohttp.ClientResponseError):
+        return problem.request_info.method == hdrs.METH_CONNECT
+    return isinstance(problem, aiohttp.ClientProxyConnectionError)
+
+
+def never_left(problem: BaseException) -> bool:
+    """Whether there was no connection to the server yet, so that no byte of a request left for it."""
+    return isinstance(problem, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError) or is_of_proxy(problem)
+
+
 def explained_proxy_error(
-    problem: aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError, proxy: Proxy | None
+    problem: aiohttp.ClientResponseError | aiohttp.ClientProxyConnectionError, proxy: Proxy | None
 ) -> str:
     """What a proxy's failure means, and what to do. Nothing left for the server behind it."""
     name = "the proxy" if proxy is None else f"the proxy {proxy.name}"
@@ -37,6 +59,8 @@ def explained_proxy_error(
             f"{name} cannot be reached ({_reason(problem.os_error)}): check that it runs, and its address"
             " (SPOTIFY_ADS_PROXY, proxy, or HTTPS_PROXY)"
         )
+    if not isinstance(problem, aiohttp.ClientHttpProxyError):
+        return f"{name} answers, but not with HTTP: check its address (SPOTIFY_ADS_PROXY, proxy, or HTTPS_PROXY)"
     if problem.status in {401, 407}:  # tinyproxy says the former
         return (
             f"{name} asks for a user name and password that it takes (HTTP {problem.status}): put them into its"
@@ -50,7 +74,7 @@ def explained_proxy_error(
 
 def explained_connection_error(problem: BaseException, proxy: Proxy | None) -> str:
     """Why a connection failed, in a few words that hold nothing of what was sent."""
-    if isinstance(problem, aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError):
+    if is_of_proxy(problem):
         return explained_proxy_error(problem, proxy)
     if isinstance(problem, aiohttp.ClientConnectorCertificateError):
         reason = getattr(problem.certificate_error, "verify_message", "").rstrip(".") or "no reason given"

@@ -24,6 +24,7 @@ from spotify_ads_async.errors import ConfigurationError, QuotaTimeout, RateLimit
 from spotify_ads_async.governor import Admission, Governor, Scope
 from spotify_ads_async.network.addresses import is_loopback, require_secure
 from spotify_ads_async.network.options import TransportOptions
+from spotify_ads_async.network.problems import never_left
 from spotify_ads_async.proxy import requests
 from spotify_ads_async.proxy.metrics import CONTENT_TYPE_LATEST, Metrics
 from spotify_ads_async.proxy.requests import MADE_HERE, Refusal, end_to_end, has_key
@@ -247,13 +248,10 @@ class QuotaProxy:
                     skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
                     timeout=self._patience,
                 )
-            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
-                admission.not_sent()
-                raise Refusal(502, "the API cannot be reached; the request was not sent") from None
-            except TimeoutError:
-                raise Refusal(504, "the API did not answer in time; the request may have taken effect") from None
-            except (aiohttp.ClientError, OSError):
-                raise Refusal(502, "the connection to the API broke; the request may have taken effect") from None
+            except (aiohttp.ClientError, OSError) as problem:
+                if never_left(problem):
+                    admission.not_sent()
+                raise _unanswered(problem) from None
             async with answer:
                 admission.answered(status=answer.status, headers=answer.headers)
                 if answer.status < 200:
@@ -297,6 +295,15 @@ def _refused_by_governor() -> Generator[None]:
         raise Refusal(503, f"the shared quota cannot be read: {problem}", {"Retry-After": "1"}) from None
     except ConfigurationError:
         raise Refusal(503, "the proxy is stopping", {"Retry-After": "1"}) from None
+
+
+def _unanswered(problem: aiohttp.ClientError | OSError) -> Refusal:
+    """What is said where no answer came."""
+    if never_left(problem):
+        return Refusal(502, "the API cannot be reached; the request was not sent")
+    if isinstance(problem, TimeoutError):
+        return Refusal(504, "the API did not answer in time; the request may have taken effect")
+    return Refusal(502, "the connection to the API broke; the request may have taken effect")
 
 
 async def _streamed(request: web.BaseRequest, answer: aiohttp.ClientResponse) -> web.StreamResponse:

@@ -23,7 +23,7 @@ from support import calls
 from support.calls import client
 from support.connect_proxy import ConnectProxy
 from support.free_ports import free_port
-from support.raw_server import Connection, RawServer, answer, stall
+from support.raw_server import Connection, RawServer, answer, raw, stall
 from support.server_thread import server_in_a_thread
 from support.tinyproxy import tinyproxy
 
@@ -177,6 +177,22 @@ async def test_a_proxy_that_is_down_is_named(authority_file: Path) -> None:
                 await calls.WRITE.by(ads)
         assert "canary" not in f"{caught.value!r}"
         assert not caught.value.may_have_taken_effect
+
+
+@pytest.mark.parametrize("said", [b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: " + b"x" * 9000 + b"\r\n\r\n"])
+async def test_what_is_no_proxy_is_named_and_nothing_left(said: bytes) -> None:
+    async with RawServer(otherwise=raw(said)) as other:
+        options = TransportOptions(proxy=f"http://me:canary@127.0.0.1:{other.port}")
+        credentials = RefreshToken("an-app", "its-secret", "refresh-0")
+        for given in ("a-token", credentials):
+            async with client("https://ads.example/ads/v3", given, transport=options, policy=calls.ONCE) as ads:
+                for call in (calls.READ, calls.WRITE, calls.CREATE):
+                    with pytest.raises(
+                        ConnectionFailed, match=rf"the proxy 127\.0\.0\.1:{other.port} answers, but not with HTTP"
+                    ) as caught:
+                        await call.by(ads)
+                    assert not caught.value.may_have_taken_effect
+                    assert "canary" not in f"{caught.value!r}"
 
 
 @pytest.mark.parametrize(("connect", "whole"), [(0.05, 9.0), (9.0, 0.05)])

@@ -38,7 +38,12 @@ from spotify_ads_async.errors import (
 from spotify_ads_async.governor import Governor
 from spotify_ads_async.models import AdAccount as Account
 from spotify_ads_async.models import ReportEntityType, ReportFieldType, ReportGranularity
-from spotify_ads_async.network.problems import explained_connection_error, explained_proxy_error, what_to_do_about
+from spotify_ads_async.network.problems import (
+    explained_connection_error,
+    explained_proxy_error,
+    is_of_proxy,
+    what_to_do_about,
+)
 from spotify_ads_async.network.ratelimit_headers import http_date, rate_headers
 from spotify_ads_async.operation import Operation
 from spotify_ads_async.operations import GET_BUSINESSES
@@ -128,9 +133,9 @@ async def _reached(examination: Examination, settings: Settings, what: str, url:
     except aiohttp.ClientConnectorCertificateError as problem:
         why = _why(problem.certificate_error)
         return Finding.problem("certificates", f"{url.host}: {why}", what_to_do_about(problem))
-    except (aiohttp.ClientHttpProxyError, aiohttp.ClientProxyConnectionError) as problem:
-        return Finding.problem("proxy", explained_proxy_error(problem, proxy), _PROXY_REMEDY)
     except (aiohttp.ClientError, OSError, TimeoutError) as problem:
+        if is_of_proxy(problem):
+            return Finding.problem("proxy", explained_proxy_error(problem, proxy), _PROXY_REMEDY)
         return Finding.problem(
             "network", f"{url.host}:{url.port}, for {what}, cannot be reached: {_why(problem)}", _NETWORK_REMEDY
         )
