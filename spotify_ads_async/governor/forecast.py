@@ -142,10 +142,22 @@ def _usable_within(window: Window, seconds: float, now: float) -> int:
     return max(0, soon + int(rounds) * window.limit.requests)
 
 
-def wait_too_long(window: Window, predicted: float, max_wait: float, away: str | None) -> QuotaTimeout:
+def wait_too_long(
+    request: PendingRequest, window: Window, predicted: float, now: float, away: str | None
+) -> QuotaTimeout:
     """Leave would take, or took, longer than the caller allows, perhaps because the store is ``away``."""
-    limit = window.limit
-    advice = f"the limit {limit.name} binds ({limit.requests} in {limit.window:g} s): wait longer, or send less"
+    limit, max_wait = window.limit, max(0.0, request.expires_at - request.arrived_at)
+    left, opens = max(0.0, request.expires_at - now), window.outlook.heard_at + window.outlook.opens / 1e6 - now
+    pause = window.paused_until - now
+    if pause > left:
+        advice = (
+            f"the server asked for a pause on {limit.name} ({window.owner}), with {pause:.1f} s left: wait longer, or "
+            "end it by hand with Governor.lift() or `spotify-ads quota lift`"
+        )
+    elif opens > left:
+        advice = f"what was spent of {limit.name} before is not in the store, and over in {opens:.1f} s: wait longer"
+    else:
+        advice = f"the limit {limit.name} binds ({limit.requests} in {limit.window:g} s): wait longer, or send less"
     if predicted > max_wait:
         reason = f"leave to send would take about {predicted:.1f} s, longer than max_wait allows ({max_wait:.4g} s)"
     else:

@@ -240,8 +240,7 @@ class Scheduler:
             self.queue.join(request)
             predicted, window = predicted_wait(request, self.queue, now)
             self.listeners.emit(WaitRefused(limit=window.limit.name, predicted_wait=predicted))
-            patience = max(0.0, request.expires_at - request.arrived_at)
-            self._refuse(request, wait_too_long(window, predicted, patience, away))
+            self._refuse(request, wait_too_long(request, window, predicted, now, away))
 
     def _refuse(self, request: PendingRequest, error: Exception) -> None:
         if not request.future.done():

@@ -287,7 +287,7 @@ def _refused_by_governor() -> Generator[None]:
         yield
     except QuotaTimeout as refused:
         headers = {"Retry-After": _whole(refused.predicted_wait)}
-        raise Refusal(429, f"no quota within the longest wait: the {refused.limit} window is full", headers) from None
+        raise Refusal(429, f"no quota within the longest wait: {refused.message}", headers) from None
     except RateLimited as refused:
         headers = {"Retry-After": _whole(refused.retry_after or 1.0)}
         raise Refusal(429, "the API asked for a long pause", headers) from None

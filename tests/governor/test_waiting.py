@@ -496,6 +496,25 @@ async def test_a_pause_is_lifted_by_hand(loop: VirtualTimeLoop) -> None:
 
 
 @virtual
+async def test_who_may_not_wait_for_the_end_of_a_pause_is_told_of_it_and_of_no_limit(loop: VirtualTimeLoop) -> None:
+    governor = Governor(ALL, clock=loop.time, client_id="an-app")
+    async with governor.admit({"client_id"}) as admission:
+        admission.answered(status=429, headers={"Retry-After": "60"})
+    patient = asyncio.create_task(send(governor, ("client_id",), max_wait=30.0))
+    await asyncio.sleep(1.0)
+    for refused in (patient, send(governor, ("client_id",), max_wait=2.0)):
+        with pytest.raises(
+            QuotaTimeout, match=r"the server asked for a pause on client_id \(an-app\), with \d"
+        ) as told:
+            await refused
+        assert told.value.predicted_wait == pytest.approx(60.0, abs=1.1)
+        assert "binds" not in told.value.message
+    await spend(governor, 10)
+    with pytest.raises(QuotaTimeout, match="the limit ip binds"):
+        await send(governor, max_wait=2.0)
+
+
+@virtual
 async def test_a_pause_that_was_lifted_shortens_no_rhythm(loop: VirtualTimeLoop) -> None:
     governor = Governor([Limit("ip", requests=100, window=30.0)], clock=loop.time, pace="smooth")
     async with governor.admit({"ip"}) as admission:

@@ -152,6 +152,7 @@ async def test_a_pause_that_the_api_asks_for_holds_for_all(http: aiohttp.ClientS
             assert "X-Quota-Proxy" not in got.headers, "the API's own refusal passes on"
         async with http.get(f"{proxy.origin}/~client_id=another/ads/v3/businesses", headers=SIGNED) as got:
             assert (got.status, got.headers["X-Quota-Proxy"]) == (429, "refused")
+            assert "the server asked for a pause on ip" in await got.text(), "the window is not full"
     assert len(server.received) == 1
 
 

@@ -298,6 +298,21 @@ def test_whose_patience_ends_while_the_store_is_away_is_told_so_and_of_no_limit(
     run_virtually(lambda _: scenario())
 
 
+def test_who_may_not_wait_until_a_flush_is_over_is_told_so_and_of_no_limit() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=28, processes=1)
+        async with fleet.governor(0) as governor:
+            await fleet.request(governor, 0)
+            fleet.server.lose_data(restart=False)
+            with pytest.raises(
+                QuotaTimeout, match=r"spent of client_id before is not in the store, and over in \d"
+            ) as told:
+                await fleet.request(governor, 0, max_wait=2.0)
+            assert "binds" not in told.value.message, "no limit is in the way"
+
+    run_virtually(lambda _: scenario())
+
+
 def test_while_the_store_is_away_fail_raises_at_once() -> None:
     async def scenario() -> None:
         fleet = Fleet(seed=6, policy="fail", processes=1)
