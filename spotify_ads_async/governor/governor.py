@@ -153,7 +153,8 @@ class Governor:
             QuotaTimeout: on entering, where the wait would exceed ``max_wait`` seconds; nothing was spent.
             RateLimited: on entering, where the server asked for a pause longer than ``longest_pause``.
             StoreUnavailable: on entering, where the store is away and ``on_store_failure`` is ``fail``.
-            ConfigurationError: on entering, where the governor is closed, or another running event loop has it.
+            ConfigurationError: on entering, where the governor is closed, or another running event loop has it; at
+                once, where ``limits`` is a text.
         """
         return self.scope().admit(limits, priority=priority, max_wait=max_wait)
 
@@ -246,6 +247,8 @@ class Scope:
         try:
             flow = self._flows[limits]
         except (KeyError, TypeError):  # not seen yet, or a set that can change
+            if isinstance(limits, str):  # whose letters name no window, so nothing would be kept
+                raise ConfigurationError(f"limits are names in a collection: {{{limits!r}}}, not {limits!r}") from None
             names = frozenset(limits)
             if names not in self._flows:
                 self._flows.setdefault(names, self._flow_of(names))

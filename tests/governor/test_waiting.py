@@ -514,6 +514,14 @@ async def test_who_may_not_wait_for_the_end_of_a_pause_is_told_of_it_and_of_no_l
         await send(governor, max_wait=2.0)
 
 
+def test_a_text_is_no_collection_of_limits() -> None:
+    """Its letters are names of no window, so nothing would be kept."""
+    governor = Governor(IP)
+    for admit in (governor.admit, governor.scope(client_id="another").admit):
+        with pytest.raises(ConfigurationError, match="limits are names in a collection"):
+            admit("ip")
+
+
 @virtual
 async def test_a_pause_that_was_lifted_shortens_no_rhythm(loop: VirtualTimeLoop) -> None:
     governor = Governor([Limit("ip", requests=100, window=30.0)], clock=loop.time, pace="smooth")
