@@ -173,7 +173,10 @@ class Governor:
         )
 
     async def lift(self, *, limit: str | None = None, client_id: str | None = None) -> int:
-        """End pauses by hand, of one limit or client ID where they are named; answers how many windows were paused."""
+        """End pauses by hand, of one limit or client ID where they are named; answers how many windows were paused.
+
+        Those of a store, too, of this governor's scopes, or of its own client ID and address where it has none yet.
+        """
         return await self._where_it_waits(partial(self._lift, limit, client_id))
 
     async def aclose(self) -> None:
@@ -194,16 +197,28 @@ class Governor:
         return await work()
 
     async def _lift(self, limit: str | None, client_id: str | None) -> int:
-        windows = [
-            window
+        known = {
+            window.key: window
             for (name, _, identity), window in self._scheduler.windows.items()
             if limit in {None, name} and client_id in {None, identity}
-        ]
+        }
+        lifted = set[str]()
         if self._claims is not None:
-            await self._claims.lift({window.key for window in windows})
-        lifted = sum([window.lift() for window in windows])
+            lifted = await self._claims.lift(lambda key: key in known or self._is_own(key, limit, client_id))
+        lifted.update(key for key, window in known.items() if window.lift())
         self._scheduler.serve()
-        return lifted
+        return len(lifted)
+
+    def _is_own(self, key: str, limit: str | None, client_id: str | None) -> bool:
+        """Whether requests through this governor spend a window that a store keeps, if none has done so yet."""
+        name, window, origin, identity = key.split("|", 3)
+        identities = {self._ip} if name == "ip" else {one for _, one in self._scopes} or {self._client_id}
+        return (
+            limit in {None, name}
+            and (name, window) in {(one.name, f"{one.window:g}") for one in self.limits}
+            and origin in ({one for one, _ in self._scopes} or {origin})  # calls to which servers, it does not know yet
+            and identity in (identities if client_id is None else {client_id})
+        )
 
     async def _close(self) -> None:
         self._scheduler.close()

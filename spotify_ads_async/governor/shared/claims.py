@@ -7,14 +7,14 @@ import contextlib
 import contextvars
 import logging
 import math
-from collections.abc import Collection
+from collections.abc import Callable
 from typing import Literal
 
 from spotify_ads_async.errors import StoreUnavailable
 from spotify_ads_async.governor.adaptive import AdaptiveLimits
 from spotify_ads_async.governor.events import StoreLost, StoreRegained
 from spotify_ads_async.governor.shared.conversation import Conversation, Message
-from spotify_ads_async.governor.shared.store import Store, lift_pauses
+from spotify_ads_async.governor.shared.store import KeptWindow, Store, lift_pauses
 from spotify_ads_async.governor.wait_queue import PendingRequest
 from spotify_ads_async.governor.window import Window
 from spotify_ads_async.limits import Limit
@@ -56,12 +56,14 @@ class Claims:
         """Seconds since the store was last heard of, None while it answers."""
         return None if self._problem is None else self._now() - self._away_since
 
-    async def lift(self, keys: Collection[str]) -> None:
-        """End pauses of these windows by hand in the store, if it answers: other processes hear of it there."""
+    async def lift(self, is_meant: Callable[[str], bool]) -> set[str]:
+        """End pauses by hand in the store, if it answers: other processes hear of it there. Answers whose they were."""
+        lifted = list[KeptWindow]()
         with contextlib.suppress(StoreUnavailable):
-            await lift_pauses(self.store, [window for window in await self.store.look() if window.key in keys])
+            lifted = await lift_pauses(self.store, [one for one in await self.store.look() if is_meant(one.key)])
         self._conversation.ask_soon()
         self._wake.set()
+        return {one.key for one in lifted}
 
     async def aclose(self) -> None:
         """Tell the store the rest, and end."""

@@ -705,6 +705,42 @@ def test_a_governor_lifts_the_pauses_of_its_own_windows_for_every_process() -> N
     run_virtually(lambda _: scenario())
 
 
+def test_a_governor_that_was_made_to_lift_pauses_lifts_those_of_its_client_and_counts_them() -> None:
+    async def scenario() -> None:
+        server, rng, loop = VirtualServer(), random.Random(27), asyncio.get_running_loop()  # noqa: S311 (load, no secrets)
+
+        def made(client_id: str, limits: list[Limit] = LIMITS) -> Governor:
+            return Governor(limits, store=VirtualStore(server, rng), client_id=client_id, clock=loop.time)
+
+        async def pause() -> None:
+            for client_id, origin in (("ann", "https://here"), ("ann", "https://there"), ("ben", "https://here")):
+                async with made(client_id) as governor, governor.scope(origin=origin).admit({"client_id"}) as admission:
+                    admission.answered(status=429, headers={"Retry-After": "60"})
+
+        async def lifted(governor: Governor, limit: str | None = None, client_id: str | None = None) -> int:
+            paused = sum(one.state.paused > one.now for one in server.look())
+            async with governor:
+                count = await governor.lift(limit=limit, client_id=client_id)
+            assert sum(one.state.paused > one.now for one in server.look()) == paused - count
+            return count
+
+        await pause()
+        assert await lifted(made("cid")) == await lifted(made("ann"), limit="ip") == 0
+        assert await lifted(made("ann", [Limit("client_id", requests=10, window=1.0)])) == 0
+        assert await lifted(made("ann")) == 2
+        assert await lifted(made("ann"), client_id="ben") == 1
+        await pause()
+        here = made("ann")
+        here.scope(origin="https://here")
+        assert await lifted(here) == 1
+        several = made("ann")
+        for client_id in ("ann", "ben"):
+            several.scope(origin="https://here", client_id=client_id)
+        assert await lifted(several) == 1
+
+    run_virtually(lambda _: scenario())
+
+
 def test_answers_of_a_store_that_come_late_by_turns_forget_no_refusal() -> None:
     async def scenario() -> None:
         store = VirtualStore(VirtualServer(), random.Random(15), latency=0.9)  # noqa: S311 (load, no secrets)
