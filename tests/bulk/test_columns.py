@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,8 @@ from spotify_ads_async.bulk.plan.cells import (
 )
 from spotify_ads_async.bulk.plan.columns import Kind
 from spotify_ads_async.bulk.plan.csv_rows import CsvRows, to_cells
+from spotify_ads_async.bulk.plan.typed import cell_text
+from spotify_ads_async.spreadsheets import FormattedNumber
 
 COLUMNS = AD_SETS.columns
 
@@ -158,12 +161,22 @@ def test_exported_text_comes_back_equal(text: str) -> None:
     assert parse_cell(column, to_cell(value)) == text
 
 
+@pytest.mark.parametrize("value", [Decimal("7.123"), FormattedNumber(Decimal("7.123"), currency="KWD")])
+def test_three_decimals_of_a_spreadsheets_number_are_no_group_of_digits(value: Decimal | FormattedNumber) -> None:
+    column = COLUMNS["bid_amount"]
+    assert parse_cell(column, cell_text(column, value), currency="KWD") == 7_123_000
+    with pytest.raises(CellError, match=r"has 2 decimals|KWD is another"):
+        parse_cell(column, cell_text(column, value), currency="USD")
+
+
 @pytest.mark.parametrize(
-    "text", ["=1+1", "+49 170", "-5", "@sum", "\tx", "'=1+1", "''-x", "<clear>", "'<clear>", "\n=1+1"]
+    "text",
+    ["=1+1", "+49 170", "-5", "@sum", "\tx", "'=1+1", "''-x", "<clear>", "'<clear>", "\n=1+1", "#REF!", "Err:502"],
 )
 def test_no_exported_text_runs_as_a_formula(text: str) -> None:
     cell = to_cell(text)
     assert cell[0] == "'"
+    assert to_cells([text, "Autumn"]) == [cell, "Autumn"]
     assert unguarded(cell) == text
 
 

@@ -162,7 +162,8 @@ READ = {
     "name": {
         one: one.strip()
         for one in ("=1+1", "@SUM(A1)", "-Autumn", "+Autumn", "'Autumn", "\t=1", "2030", "TRUE", "1.20", "007", "50 %")
-    },
+    }
+    | {"'#REF!": "#REF!", "#WOW!": "#WOW!", "See #N/A": "See #N/A", "Err:5021": "Err:5021"},
 }
 """By column: what people type, and what it means."""
 
@@ -207,10 +208,16 @@ REFUSED = {
         "2030-10-27 02:30": "is there twice in Europe/Berlin",
     },
     "start_time": {"2019-01-31 18:30": "has passed", "2019-01-31T18:30:00Z": "has passed"},
-    "name": dict.fromkeys(
-        ["A\rB", "A\nB", "A\r\nB", "A\tB", "A\x07B", "A\x1bB", "A\x7fB", "A\x85B", "A\u2028B", "A\u2029B"],
-        "control characters and line breaks are not taken",
-    ),
+    "name": {
+        **dict.fromkeys(
+            ["A\rB", "A\nB", "A\r\nB", "A\tB", "A\x07B", "A\x1bB", "A\x7fB", "A\x85B", "A\u2028B", "A\u2029B"],
+            "control characters and line breaks are not taken",
+        ),
+        **dict.fromkeys(
+            ["#REF!", "#N/A", "#NAME?", "#DIV/0!", "#BEZUG!", "#NV", "Err:502"], "an error: mend its formula"
+        ),
+    },
+    "targets.artist_ids": {"#N/A": "holds #N/A, an error"},
     "ad_set_id": {
         **dict.fromkeys(["1.2E+17", "2.19E+26", "219E01", "1e5"], "a spreadsheet has changed it"),
         **dict.fromkeys(["12345678901234567", "00123", "TRUE", "#REF!", "n/a", "{a}0", "{a} {b}"], "is no id"),

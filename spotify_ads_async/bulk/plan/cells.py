@@ -27,6 +27,7 @@ __all__ = [
     "json_value",
     "parse_cell",
     "parse_value",
+    "refuse_error",
     "says",
     "to_cell",
     "unguarded",
@@ -42,8 +43,16 @@ _WHOLE_NUMBER = re.compile(r"[0-9]{1,19}")
 _PLAIN_AMOUNT = re.compile(r"[0-9]{1,13}\.[0-9]{1,6}")
 _ENUM_VALUE = re.compile(r"[A-Z][A-Z0-9_]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-# What a spreadsheet would run, at the beginning of a cell and behind a line break; and what reads like the clear token.
-_BEGINS = re.compile(rf"'*(?:[=+\-@\t\r\n]|{re.escape(CLEAR)}$)")
+# What spreadsheets leave in a text of a formula that came to nothing: Excel and Google Sheets, in languages that name
+# it otherwise, too, and LibreOffice.
+_ERRORS = (
+    r"(?:#(?:REF!|N/A|NAME\?|VALUE!|DIV/0!|NUM!|NULL!|SPILL!|CALC!|ERROR!|BEZUG!|NV|WERT!|ZAHL!|ÜBERLAUF!|NOM\?"
+    r"|VALEUR!|NOMBRE!|¡REF!|¡VALOR!|¡DIV/0!|¿NOMBRE\?|RIF!|VALORE!|NOME\?|VALOR!|VERW!|WAARDE!|NAAM\?)|Err:[0-9]{3})"
+)
+_ERROR = re.compile(_ERRORS)
+# What a spreadsheet would run, at the beginning of a cell and behind a line break; and what reads like the clear token,
+# or like an error.
+_BEGINS = re.compile(rf"'*(?:[=+\-@\t\r\n]|(?:{re.escape(CLEAR)}|{_ERRORS})$)")
 _FOLLOWS = re.compile(r"(?<=[\r\n])(?='*[=+\-@\t])")
 _GUARDED = re.compile(r"(?<=[\r\n])'(?='*[=+\-@\t])")
 
@@ -90,6 +99,7 @@ def parse_cell(column: Column, text: str, *, clear: str = CLEAR, currency: str =
         CellError: the text is no value of the column.
     """
     if column.is_text:
+        refuse_error(text)
         return _cleared(column) if text == clear else _typed(column, unguarded(text))
     text = text.strip()
     if text == clear:
@@ -321,13 +331,28 @@ def _json(text: str) -> object:
         raise CellError("is nested too deeply") from None
 
 
+def refuse_error(text: str) -> None:
+    """Refuse what a spreadsheet leaves in a text of a formula that came to nothing.
+
+    Raises:
+        CellError: it is that.
+    """
+    if text.startswith(("#", "Err:")) and _ERROR.fullmatch(text):
+        raise CellError(
+            f"holds {text}, an error: mend its formula, or type the value; where that is a text, put an apostrophe in"
+            " front",
+            may_be_live=True,
+        )
+
+
 def to_cell(value: object) -> str:
     """Write a value so that :func:`parse_cell` reads it back equal: the form that exports have.
 
     Text that a spreadsheet would take for a formula, at its beginning or behind a line break, and text that reads like
-    the clear token, gets an apostrophe in front, which reading takes off again. An absent value is a blank.
+    the clear token or a spreadsheet's error, gets an apostrophe in front, which reading takes off again. An absent
+    value is a blank.
     """
-    if type(value) is str and value[:1].isalnum() and "\n" not in value and "\r" not in value:
+    if type(value) is str and value[:1].isalnum() and "\n" not in value and "\r" not in value and value[:4] != "Err:":
         return value
     if type(value) is int:
         return str(value)

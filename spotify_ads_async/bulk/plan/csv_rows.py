@@ -11,7 +11,7 @@ from spotify_ads_async.bulk.plan.cells import to_cell
 
 __all__ = ["CsvRows", "to_cells"]
 
-_MAY_NEED_A_GUARD = re.compile(r"\n['=+\-@\t<]")
+_MAY_NEED_A_GUARD = re.compile(r"\n(?:['=+\-@\t<#]|Err:)")
 
 
 def to_cells(values: Sequence[object]) -> Sequence[str]:

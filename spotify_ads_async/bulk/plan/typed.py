@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from spotify_ads_async.bulk.plan.cells import CellError
+from spotify_ads_async.bulk.plan.cells import CellError, refuse_error
 from spotify_ads_async.bulk.plan.columns import Column, Kind, is_list, listed_struct, unannotated
 from spotify_ads_async.spreadsheets import CellValue, FormattedNumber, UnreadableCell, trimmed
 from spotify_ads_async.types import OpenEnum, time_text
@@ -24,6 +24,7 @@ _LOCAL_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{1,2}:\d{2}(?::\d{2})?")
 _FIRST_YEAR = 1905
 """Spreadsheets count days from 1900 or 1904, and show hours as if they were the first of them."""
 _RANGE = re.compile(r"\s*(?P<min>\d{1,3})\s*[-\u2013]\s*(?P<max>\d{1,3})\s*")
+_GROUP = 3  # digits that a mark before them may group, or divide from the units
 _LOOKS_MANGLED = re.compile(r"[+-]?\d+(?:[.,]\d+)?E[+-]?\d+", re.IGNORECASE)
 
 
@@ -79,6 +80,7 @@ def id_text(value: CellValue) -> str:
 def _from_text(column: Column, text: str, zone: ZoneInfo | None) -> str:
     if text.startswith("<"):
         return text  # the token that clears
+    refuse_error(text)
     match column.kind:
         case Kind.CHOICE:
             return _as_member(column.type, text)
@@ -137,8 +139,16 @@ def _from_number(column: Column, value: int | Decimal) -> str:
             raise CellError(f"{plain} is a number, and this column takes words")
         case Kind.JSON if is_list(column.type):
             return _as_list(column, plain)
+        case Kind.AMOUNT:
+            return _clear_digits(value)
         case _:
             return plain
+
+
+def _clear_digits(value: int | Decimal) -> str:
+    """An amount that a number holds: three decimals cannot be meant as a group of digits, unlike those of a text."""
+    plain = _digits(value)
+    return f"{plain}0" if len(plain.partition(".")[2]) == _GROUP else plain
 
 
 def _digits(value: int | Decimal) -> str:
@@ -151,8 +161,8 @@ def _from_formatted(column: Column, value: FormattedNumber) -> str:
             f"is a percentage: {_digits(value.value * 100)} % is stored as {_digits(value.value)}; "
             "format the cell as a plain number, and type the amount"
         )
-    if column.kind in {Kind.AMOUNT, Kind.MONEY}:
-        return f"{value.currency} {_digits(value.value)}" if column.kind is Kind.AMOUNT else _digits(value.value)
+    if column.kind is Kind.AMOUNT:
+        return f"{value.currency} {_clear_digits(value.value)}"
     return _from_number(column, value.value)
 
 
