@@ -87,6 +87,23 @@ def test_what_was_not_set_has_nothing_before() -> None:
     whole = changed({"targets": {"language": "de"}}, {"name": "Summer"})
     assert (whole.after, whole.names) == ({"targets": {"language": "de"}}, ("targets.language",))
     assert changed({"name": "Summer"}) is NOTHING
+    odd = changed({"bid_micro_amount": 2 * UNIT}, {"name": "Summer", "bid_micro_amount": "two"})
+    assert odd.amounts == [Amount("bid_micro_amount", None, 2 * UNIT)]
+
+
+def test_what_stands_beside_a_changed_value_stays_as_it_came() -> None:
+    deep = changed({"targets.geo_targets.country_code": "DE"}).after["targets"]
+    assert deep == {**STATE["targets"], "geo_targets": {**STATE["targets"]["geo_targets"], "country_code": "DE"}}
+    whole = {"language": "de", "genders": ["FEMALE", "MALE"], "geo_targets": {"country_code": "US"}}
+    assert changed({"targets": whole}).after["targets"]["genders"] == ["MALE", "FEMALE"]
+    bare = {"name": "Summer", "targets": {"language": "en", "genders": None}}
+    assert changed({"targets": {"language": "de", "genders": []}}, bare).after["targets"]["genders"] == []
+
+
+def test_what_is_declared_for_answers_only_is_sent_back_on_top_of_nothing() -> None:
+    plain = {"micro_amount": 25 * UNIT, "type": "DAILY"}
+    found = rebase(AD_SETS, {"budget": plain}, {"budget": {**plain, "micro_amount": 30 * UNIT}}, STATE)
+    assert found == Rebased(before={"budget": plain}, after={"budget": {**plain, "micro_amount": 30 * UNIT}})
 
 
 @pytest.mark.parametrize(
@@ -183,6 +200,10 @@ AFTER = {"name": "Autumn", "targets": {"language": "en", "genders": []}}
     [
         (BEFORE, Rebased(before=BEFORE, after=AFTER)),
         (
+            {"name": "Autumn", "targets": BEFORE["targets"]},
+            Rebased(before={"targets": BEFORE["targets"]}, after={"targets": AFTER["targets"]}),
+        ),
+        (
             {"name": "Summer", "targets": AFTER["targets"]},
             Rebased(before={"name": "Summer"}, after={"name": "Autumn"}),
         ),
@@ -222,6 +243,7 @@ def test_a_change_is_made_on_top_of_what_is_there_now(present: dict[str, Any], e
 def test_what_is_set_and_taken_away_again_is_told_in_words() -> None:
     set_now = rebase(AD_SETS, {}, {"name": "Autumn"}, {"name": "Winter"}).conflicts
     assert list(map(str, set_now)) == ['name was not set, is "Winter" now, and shall become "Autumn"']
+    assert set_now[0].planned is None
     gone = rebase(AD_SETS, {"bid_micro_amount": 2 * UNIT}, {}, {"bid_micro_amount": 3 * UNIT}).conflicts
     assert list(map(str, gone)) == ["bid_amount was 2.00, is 3.00 now, and shall become not set"]
     through = rebase(

@@ -152,7 +152,7 @@ def _changed(entity: Entity, state: State, values: Mapping[str, Cell]) -> _Chang
         field, inner, path = column.field, column.inner, column.path
         whole = state.get(field)
         wanted: Any = value
-        present = leaf(whole, inner) if inner else whole
+        present = leaf(whole, inner)
         if type(value) is dict or type(value) is list:
             holder = shape.holder(path)
             wanted = sendable(_on_top_of(value, present, holder, path[-1]), holder, path[-1])
@@ -161,7 +161,7 @@ def _changed(entity: Entity, state: State, values: Mapping[str, Cell]) -> _Chang
             continue
         if whole is not None and field not in after:
             before[field] = after[field] = sendable(whole, shape, field)
-        after[field] = _with(after.get(field), inner, wanted) if inner else wanted
+        after[field] = _with(after.get(field), inner, wanted)
         if column.is_money:
             if type(wanted) is int:
                 amounts.append(Amount(column.writes, present if type(present) is int else None, wanted))

@@ -506,6 +506,48 @@ def test_what_was_not_sent_goes_straight_to_the_next_and_the_store_need_not_be_a
     run_virtually(lambda _: scenario())
 
 
+def test_who_gave_up_as_its_grant_came_gives_it_to_the_next() -> None:
+    async def scenario() -> None:
+        fleet, loop = (
+            Fleet(seed=23, processes=1, limits=[Limit("ip", requests=1, window=10.0)]),
+            asyncio.get_running_loop(),
+        )
+        async with fleet.governor(0) as governor:
+            held, first, second = (governor.admit({"ip"}) for _ in range(3))
+            await held.enter()
+            given_up, next_one = asyncio.create_task(first.enter()), asyncio.create_task(second.enter())
+            await asyncio.sleep(1.0)
+            asked, exchanges = loop.time(), governor.exchanges
+            held.not_sent()
+            given_up.cancel()
+            await asyncio.wait([given_up, next_one])
+            assert (given_up.cancelled(), loop.time(), governor.exchanges) == (True, asked, exchanges)
+
+    run_virtually(lambda _: scenario())
+
+
+def test_a_grant_that_became_void_before_its_request_went_on_is_asked_for_again() -> None:
+    async def scenario() -> None:
+        loop, rng, stood_for = asyncio.get_running_loop(), random.Random(24), 0.0  # noqa: S311 (load, no secrets)
+        store = VirtualStore(VirtualServer(), rng)
+        limits = [Limit("ip", requests=1, window=10.0)]
+        async with Governor(limits, store=store, clock=lambda: loop.time() + stood_for) as governor:
+            held = governor.admit({"ip"})
+            await held.enter()
+            waiting = asyncio.create_task(governor.admit({"ip"}).enter())
+            await asyncio.sleep(1.0)
+            exchanges = governor.exchanges
+            held.not_sent()
+            stood_for = 1000.0
+            for _ in range(5):
+                await asyncio.sleep(0.0)
+            assert not waiting.done()
+            await waiting
+            assert governor.exchanges > exchanges
+
+    run_virtually(lambda _: scenario())
+
+
 def test_of_two_clients_whoever_came_first_leaves_first() -> None:
     async def scenario() -> None:
         fleet, left = Fleet(seed=21, processes=1), list[int]()
