@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated
 
 import typer
@@ -17,7 +17,7 @@ from spotify_ads_async.cli.run import DONE, FAILED, in_words, run, say, usage_er
 from spotify_ads_async.cli.short_ids import whole_ids
 from spotify_ads_async.cli.trees import say_errors
 from spotify_ads_async.client import AdAccount as Account
-from spotify_ads_async.errors import RequestRejected
+from spotify_ads_async.errors import RequestRejected, SpotifyAdsError
 from spotify_ads_async.models import CampaignStatus
 
 __all__ = ["app"]
@@ -26,6 +26,13 @@ app = command_group(
     "Drafts of campaigns, each with its ad sets and ads: nothing in them delivers until they are published."
 )
 
+_LIVE: Mapping[CampaignStatus | None, str] = {
+    CampaignStatus.ACTIVE: "live",
+    CampaignStatus.PAUSED: "live, and paused",
+    CampaignStatus.ARCHIVED: "published, and archived: nothing in it delivers",
+    None: "published, and the server does not say whether it runs",
+}
+"""What became of a draft, by the status of its campaign."""
 _ARGUMENT = typer.Argument(metavar="ID", help="Drafts of campaigns.", autocompletion=complete_id)
 Ids = Annotated[list[str], _ARGUMENT]
 IdsOrAll = Annotated[list[str] | None, _ARGUMENT]
@@ -66,10 +73,14 @@ def publish(
         say_errors(draft_id, errors)
         if errors:
             say(f"{draft_id}: not published")
-        else:
-            paused = (await account.campaigns.get(draft_id)).status == CampaignStatus.PAUSED
-            say(f"{draft_id}: live{', and paused' if paused else ''}")
-        return not errors
+            return False
+        try:
+            status = (await account.campaigns.get(draft_id)).status
+        except SpotifyAdsError as error:
+            say(f"{draft_id}: published, and whether it runs is not known: {in_words(error)}")
+            return False
+        say(f"{draft_id}: {_LIVE.get(status, f'live, with the status {status}')}")
+        return status is not None
 
     _each(ids or [], needed(ad_account), one, "published", question="" if yes else "publish")
 
@@ -128,6 +139,9 @@ def _each(
                         good += await do(account, draft_id)
                     except RequestRejected as refused:
                         say(f"failed: {draft_id}: {in_words(refused)}")
+                    except SpotifyAdsError as error:
+                        error.add_note(f"that was draft {draft_id}; before it, {good} of {len(named)} were {done}")
+                        raise
         if len(named) > 1:
             say(f"{good} of {len(named)} drafts {done}")
         return DONE if good == len(named) else FAILED

@@ -78,7 +78,22 @@ class GoingLive:
     ) -> list[DraftValidationError]:
         """VALIDATE or PUBLISH a draft, at the version that it has now if left out: what keeps it from going live."""
         known = (await self.draft(campaign_id))[1] if version is None else version
-        return (await self.act(campaign_id, action, known)).validation_errors or []
+        done = await self.act(campaign_id, action, known)
+        if action is PublishAction.PUBLISH and not done.validation_errors:
+            await self._require_published(campaign_id, done)
+        return done.validation_errors or []
+
+    async def _require_published(self, campaign_id: str, done: CampaignDraftPublishResult) -> None:
+        """Take an answer without the campaign for a publication only where the draft is gone: it may be live already.
+
+        Raises:
+            OutcomeUnknown: nothing shows that the draft was published.
+        """
+        if done.campaign is not None and (done.campaign.id or "").lower() == campaign_id.lower():
+            return
+        if await _is_there(self._account.drafts.campaigns.get(campaign_id)):
+            said = "the server answered without the campaign, and its draft is still there: look at what is live"
+            raise OutcomeUnknown(said, operation="publishCampaignDraft", cause=InvalidAnswer(said))
 
     async def is_live(self, campaign_id: str) -> bool:
         """Whether there is a live campaign of this id, whatever its status."""
@@ -225,7 +240,7 @@ class GoingLive:
             )
             return done
         draft, version = await self.draft(campaign_id)
-        if paused != (draft.status == CampaignStatus.PAUSED) and status in _SET:
+        if paused != (draft.status == CampaignStatus.PAUSED) and status is not None and status in _SET:
             # The draft is older than the pause, or than its end, and would undo it.
             await self._account.drafts.campaigns.update(campaign_id, CampaignDraftUpdate(status=status))
             draft, version = await self.draft(campaign_id)

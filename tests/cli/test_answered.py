@@ -21,10 +21,10 @@ Told = Callable[[dict[str, Any], dict[str, Any]], tuple[int, dict[str, Any]]]
 
 
 @contextmanager
-def answering_changes(emulator: RunningEmulator, told: Told) -> Generator[str]:
+def answering_changes(emulator: RunningEmulator, told: Told, *, makes: bool = True) -> Generator[str]:
     """A server before the emulator: it changes nothing, and answers what ``told`` makes of what is there.
 
-    What it is to make, it makes as it was asked, and answers what ``told`` makes of that.
+    What it is to make, it makes as it was asked if ``makes`` says so, and answers what ``told`` makes of that.
     """
 
     class Front(BaseHTTPRequestHandler):
@@ -40,7 +40,7 @@ def answering_changes(emulator: RunningEmulator, told: Told) -> Generator[str]:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send(*told(emulator.ask("POST", self.place(), body)[1], body))
+            self.send(*told(emulator.ask("POST", self.place(), body)[1] if makes else {}, body))
 
         def do_DELETE(self) -> None:
             self.send(*told({}, {}))
@@ -225,3 +225,20 @@ def test_an_audience_is_held_to_what_was_asked_for(spotify_ads: CommandLine, emu
         ended = spotify_ads.run("audiences", "delete", one, "--yes", SPOTIFY_ADS_BASE_URL=address)
     assert (ended.returncode, ended.stdout, "deleted nothing" in ended.stderr) == (FAILED, "", True)
     assert f"deleted: audience ({one})" in spotify_ads.run("audiences", "delete", one, "--yes").stderr
+
+
+def test_a_draft_is_live_only_where_something_shows_it(spotify_ads: CommandLine, emulator: RunningEmulator) -> None:
+    one = spotify_ads.out("campaigns", "list", "--limit", "1", "--fields", "id", "-o", "csv").splitlines()[1]
+    account = f"/ad_accounts/{emulator.ad_account_id}"
+    assert emulator.ask("POST", f"{account}/campaigns/{one}/drafts")[0] < 300
+    # The campaign was live before: that it is there shows nothing.
+    for answer in ({}, {"job_id": "7"}, {"campaign": {"id": "00000000-0000-4000-8000-000000000000"}}):
+        with answering_changes(emulator, lambda _, __, answer=answer: (200, answer), makes=False) as address:
+            ended = spotify_ads.run("drafts", "publish", one, "--yes", SPOTIFY_ADS_BASE_URL=address)
+        assert ended.returncode == REFUSED
+        assert "without the campaign, and its draft is still there" in ended.stderr
+        assert f"that was draft {one}; before it, 0 of 1 were published" in ended.stderr
+    # Where the draft is gone, it was published, whatever the answer says.
+    with answering_changes(emulator, lambda _, __: (200, {})) as address:
+        ended = spotify_ads.run("drafts", "publish", one, "--yes", SPOTIFY_ADS_BASE_URL=address)
+    assert (ended.returncode, ended.stderr) == (0, f"{one}: live\n")
