@@ -238,6 +238,6 @@ def load_facts(file: Path, base_url: str) -> ApiFacts | None:
     """What was found out about the API at ``base_url``; None where nothing was, or where the file cannot be read."""
     try:
         facts = msgspec.json.decode(read_small_file(file, _LARGEST_FILE), type=ApiFacts)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return facts if facts.base_url == base_url else None

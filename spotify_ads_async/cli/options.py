@@ -114,5 +114,7 @@ def json_body(text: str | None) -> dict[str, Any]:
     try:
         content = read_small_file(Path(text[1:]), _LARGEST_BODY) if text.startswith("@") else text.encode()
         return msgspec.json.decode(content, type=dict[str, Any])
-    except (OSError, msgspec.DecodeError) as problem:
+    except UnicodeDecodeError:
+        return usage_error(f"--body {text}: it holds bytes that are no text in UTF-8")
+    except (OSError, msgspec.DecodeError, RecursionError) as problem:
         return usage_error(f"--body {text}: {in_words(problem)}")

@@ -55,6 +55,6 @@ def _file() -> Path:
 
 def _read() -> _Kept:
     """What is kept, nothing where the file is not there or not ours to understand."""
-    with contextlib.suppress(OSError, msgspec.DecodeError):
+    with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return msgspec.json.decode(read_small_file(_file(), _LARGEST_FILE), type=_Kept)
     return {}

@@ -133,7 +133,7 @@ class Journal:
         for line in found[certain:].splitlines(keepends=True):
             try:
                 facts = msgspec.json.decode(line, type=dict[str, Any]) if line.endswith(b"\n") else None
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 facts = None
             if facts is None:
                 break

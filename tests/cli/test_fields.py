@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from spotify_ads_async.cli.run import DONE, REFUSED, USAGE
 
 from .conftest import CommandLine
@@ -24,6 +26,19 @@ def test_every_wrong_setting_is_named_at_once(spotify_ads: CommandLine) -> None:
     )
     assert ended.returncode == USAGE
     assert all(one in ended.stderr for one in ("--set name=x", "--set bid_amount=abc", "did you mean name?"))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(b'{"name": "\xff"}', "no text in UTF-8"), (b'{"a": ' * 100_000, "recursion depth")]
+)
+def test_a_body_that_cannot_be_read_is_refused_in_a_sentence(
+    spotify_ads: CommandLine, content: bytes, said: str
+) -> None:
+    (spotify_ads.folder / "body.json").write_bytes(content)
+    ended = spotify_ads.run("ads", "update", "a", "--body", "@body.json", "--yes")
+    assert (ended.returncode, "Traceback" in ended.stderr) == (USAGE, False)
+    assert "--body @body.json: " in ended.stderr
+    assert said in ended.stderr
 
 
 def test_everything_wrong_in_a_change_is_named_at_once(spotify_ads: CommandLine) -> None:

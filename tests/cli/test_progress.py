@@ -84,8 +84,9 @@ async def test_what_a_terminal_showed_is_kept_bounded_and_for_its_user_alone(
     assert len(recalled("ads")) == len(dict(recalled("ads"))) == MOST
     file = tmp_path / "spotify-ads" / "recent.json"
     assert (file.stat().st_mode & 0o777, file.stat().st_size < 20_000) == (0o600, True)
-    file.write_text("broken")
-    assert recalled("ads") == []
+    for broken in (b"broken", b'{"ads": [["\xff", "x"]]}', b'{"ads": ' + b"[" * 10_000):
+        file.write_bytes(broken)
+        assert recalled("ads") == []
 
 
 def test_a_narrow_table_cuts_no_figure_and_no_name_of_a_window(monkeypatch: pytest.MonkeyPatch) -> None:

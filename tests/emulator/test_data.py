@@ -86,6 +86,14 @@ def test_a_file_with_a_mistake_is_refused_with_its_place(tmp_path: Path, change:
         Emulator(data=written(tmp_path / "data.json", CONTENT | change))
 
 
+@pytest.mark.parametrize("content", [b'{"campaigns": "\xff"}', b'{"campaigns": [{"a": "\xff"}]}', b"[" * 100_000])
+def test_a_file_that_is_no_json_is_refused_by_its_name(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "data.json"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"data\.json: "):
+        Emulator(data=path)
+
+
 async def test_a_database_keeps_everything_from_run_to_run(apis: Apis, tmp_path: Path) -> None:
     path = tmp_path / "emulator.sqlite"
     api = await apis.start(database=path, ad_sets=60)

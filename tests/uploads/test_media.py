@@ -213,7 +213,8 @@ async def test_a_connection_that_breaks_often_re_sends_little(tmp_path: Path) ->
         assert len(server.transfers) == 81
 
 
-async def test_an_upload_goes_on_after_a_crash(tmp_path: Path) -> None:
+@pytest.mark.parametrize("last_line", [b'{"sent": 1', b'{"sent": "\xff"}\n', b"[" * 100_000 + b"\n"])
+async def test_an_upload_goes_on_after_a_crash(tmp_path: Path, last_line: bytes) -> None:
     path = media(tmp_path, 12 * MIB)
     async with MediaServer() as server:
         with anyio.CancelScope() as crash:
@@ -223,9 +224,9 @@ async def test_an_upload_goes_on_after_a_crash(tmp_path: Path) -> None:
         assert crash.cancelled_caught
         first = len(server.transfers)
         server.before_section = None
-        # The crash came amid a line.
+        # The crash came amid a line, or the disk lost what was in it.
         async with await anyio.open_file(f"{path}.upload", "ab") as journal:
-            await journal.write(b'{"sent": 1')
+            await journal.write(last_line)
         async with client(server.base_url) as ads:
             done = await ads.ad_account(ACCOUNT).assets.upload(path)
         assert done.resumed

@@ -153,7 +153,7 @@ def _checked(shape: Shape, decode: Callable[[Any], Any]) -> Any:  # noqa: ANN401
         value = decode(_type(_Key(shape)))
     except msgspec.ValidationError as error:
         raise refused(_worded(str(error))) from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise refused("body: not valid JSON") from None
     residue = _residue(_Key(shape))
     if residue is not None:

@@ -42,7 +42,7 @@ def load_file(store: Store, path: Path) -> Account:
     store.renew_identifiers(text)
     try:
         content = msgspec.json.decode(text, type=dict[str, list[dict[str, Any]]])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path}: {error}") from None
     unknown = content.keys() - {"businesses", "ad_accounts", *_OF_ACCOUNT, *_OF_BUSINESS}
     if unknown:
