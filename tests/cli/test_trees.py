@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.effort import left_to_soak
 from tests.support.emulator_process import RunningEmulator, emulator_beside
 
 from .conftest import CommandLine, command_line
@@ -165,19 +166,23 @@ def stuck(emulator: RunningEmulator, command: CommandLine, *words: str, after: i
     emulator.ask("DELETE", "/_emulator/faults")
 
 
+ENDINGS = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL}
+
+
+@pytest.mark.parametrize("numbers", [[signal.SIGINT, signal.SIGKILL], left_to_soak([*ENDINGS])], ids=len)
 def test_an_import_that_was_killed_or_interrupted_goes_on(
-    request: pytest.FixtureRequest, warm_programs: Path, tmp_path: Path
+    request: pytest.FixtureRequest, warm_programs: Path, tmp_path: Path, numbers: list[signal.Signals]
 ) -> None:
     emulator = emulator_beside(request, ad_sets=40)
     spotify_ads = command_line(warm_programs, emulator, tmp_path)
     spotify_ads.out("export", "tree", "--to", "account.jsonl")
     expected = Counter(row["kind"] for row in rows((spotify_ads.folder / "account.jsonl").read_text()))
     words = "import", "account.jsonl", "--start", START, "--yes"
-    for number, code in ((signal.SIGINT, INTERRUPTED), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)):
+    for number in numbers:
         with stuck(emulator, spotify_ads, *words, after=3) as process:
             process.send_signal(number)
             process.communicate(timeout=120)
-        assert process.returncode == code
+        assert process.returncode == ENDINGS[number]
     ended = spotify_ads.run(*words)
     assert ended.returncode == DONE, ended.stderr
     assert len(ids(spotify_ads, "drafts", "list")) == expected["campaign"]
