@@ -302,6 +302,7 @@ MONEY = (
         (TEN_DAYS, daily(2), lifetime(3), [{"DAILY": 2}, {"LIFETIME": 3}, 3, 20, 3, 0, 0]),
         ({}, lifetime(2), daily(1), [{"LIFETIME": 2}, {"DAILY": 1}, 1, 2, 0, 0, 1]),
         ({}, {"budget": None}, daily(1), [{}, {"DAILY": 1}, 1, 0, 0, 0, 1]),
+        ({}, {"budget": {"type": "DAILY"}}, daily(1), [{}, {"DAILY": 1}, 1, 0, 0, 0, 1]),
         (TEN_DAYS, lifetime(2), {"budget": None}, [{"LIFETIME": 2}, {}, 0, 2, 0, 0, 0]),
         # A flight that is prolonged lets a daily budget spend more, and not one for the whole flight.
         (daily(2) | TEN_DAYS, {"end_time": TEN_DAYS["end_time"]}, LATER, [{}, {}, 2, 20, 40, 0, 0]),

@@ -199,6 +199,27 @@ class Scene:
         raise AssertionError("somebody waits for ever")
 
 
+def test_after_four_that_overtook_it_bulk_leaves_though_what_it_leaves_to_others_is_not_there() -> None:
+    async def program(_: object) -> None:
+        limit = Limit("ip", requests=1000, window=10.0)
+        window = Window(limit, owner="", key="", smooth=False, now=0.0, clock_resolution=0.0, shared=False)
+        flow, queue = Flow((window,), ""), WaitQueue()
+        window.available = 10  # and twenty-one are left to interactive requests while nobody knows how many come
+        bulk, *others = (
+            PendingRequest(number, flow, priority, arrived_at=0.0, expires_at=math.inf)
+            for number, priority in enumerate([Priority.BULK, *[Priority.INTERACTIVE] * 4])
+        )
+        for one in (bulk, *others[:3]):
+            queue.join(one)
+        queue.depart(1.0)
+        assert [one.future.done() for one in (bulk, *others[:3])] == [False, True, True, True]
+        queue.join(others[3])
+        queue.depart(2.0)
+        assert (others[3].future.done(), bulk.future.done(), window.available) == (True, True, 5)
+
+    run_virtually(program)
+
+
 def test_where_a_store_keeps_the_windows_a_request_leaves_with_its_grant() -> None:
     grants = Grants(lambda: 0.0)
     limit = Limit("ip", requests=9, window=10.0)
