@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 import msgspec
 
 from spotify_ads_async.core.session import Session
-from spotify_ads_async.errors import InvalidAnswer, NotFound, OutcomeUnknown, RequestRejected
+from spotify_ads_async.errors import InvalidAnswer, NotFound, OutcomeUnknown, RequestRejected, SpotifyAdsError
 from spotify_ads_async.models import (
     AdSetUpdate,
     AdUpdate,
@@ -91,9 +91,14 @@ class GoingLive:
         """
         if done.campaign is not None and (done.campaign.id or "").lower() == campaign_id.lower():
             return
-        if await _is_there(self._account.drafts.campaigns.get(campaign_id)):
-            said = "the server answered without the campaign, and its draft is still there: look at what is live"
-            raise OutcomeUnknown(said, operation="publishCampaignDraft", cause=InvalidAnswer(said))
+        said = "the server answered without the campaign"
+        try:
+            if not await _is_there(self._account.drafts.campaigns.get(campaign_id)):
+                return
+            said = f"{said}, and its draft is still there: look at what is live"
+        except SpotifyAdsError as problem:
+            said = f"{said}, and whether its draft is still there could not be read ({problem}): look at what is live"
+        raise OutcomeUnknown(said, operation="publishCampaignDraft", cause=InvalidAnswer(said))
 
     async def is_live(self, campaign_id: str) -> bool:
         """Whether there is a live campaign of this id, whatever its status."""

@@ -238,6 +238,13 @@ def test_a_draft_is_live_only_where_something_shows_it(spotify_ads: CommandLine,
         assert ended.returncode == REFUSED
         assert "without the campaign, and its draft is still there" in ended.stderr
         assert f"that was draft {one}; before it, 0 of 1 were published" in ended.stderr
+    # A draft that cannot be read may be there or not.
+    fault = {"kind": "error", "operations": ["getCampaignDraft"], "status": 403, "skip": 1, "times": 1}
+    assert emulator.ask("POST", "/_emulator/faults", fault)[0] < 300
+    with answering_changes(emulator, lambda _, __: (200, {}), makes=False) as address:
+        ended = spotify_ads.run("drafts", "publish", one, "--yes", SPOTIFY_ADS_BASE_URL=address)
+    assert ended.returncode == REFUSED
+    assert "whether its draft is still there could not be read" in ended.stderr
     # Where the draft is gone, it was published, whatever the answer says.
     with answering_changes(emulator, lambda _, __: (200, {})) as address:
         ended = spotify_ads.run("drafts", "publish", one, "--yes", SPOTIFY_ADS_BASE_URL=address)
