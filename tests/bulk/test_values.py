@@ -170,6 +170,7 @@ def test_delivery_goes_alone(after: dict[str, Any], bodies: list[dict[str, Any]]
                 "geo_targets": {"country_code": "US", "dma_ids": [1], "newer": {"a": 1, "b": 2}},
             },
         ),
+        ({"language": "en", "geo_targets": {}}, {"genders": [], "geo_targets": {"dma_ids": [1], "newer": {"a": 1}}}),
     ],
 )
 def test_a_whole_that_somebody_writes_goes_on_top_of_what_only_the_server_knows(
@@ -178,6 +179,12 @@ def test_a_whole_that_somebody_writes_goes_on_top_of_what_only_the_server_knows(
     found = changed({"targets": whole}).after["targets"]
     assert {name: found[name] for name in expected} == expected
     assert found["weather"] == ["RAIN"]
+
+
+def test_what_the_server_answers_in_another_form_stands_in_nobodys_way() -> None:
+    odd = {"name": "Summer", "targets": {"language": {"odd": 1}, "genders": ["MALE"]}, "frequency_caps": ["odd"]}
+    assert changed({"targets": {"genders": ["FEMALE"]}}, odd).after["targets"]["genders"] == ["FEMALE"]
+    assert changed({"frequency_caps": [CAP]}, odd).after["frequency_caps"] == [CAP]
 
 
 def test_elements_keep_what_only_the_server_knows_of_them() -> None:
