@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import json
 import random
 import re
-from collections.abc import AsyncIterator, Container, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeAlias, get_args
 
 import pytest
 from support.effort import left_to_soak
@@ -200,8 +202,9 @@ async def undone(world: World, plans: Sequence[Path]) -> set[str]:
 class Proof:
     """A server whose entities have more than any model knows, and ways to change them."""
 
-    def __init__(self, world: World, *, rows: int, kills: int, seed: int) -> None:
+    def __init__(self, world: World, programs: Path, *, rows: int, kills: int, seed: int) -> None:
         self.world = world
+        self.last = [programs / "spotify-ads"]
         self.rows = rows
         self.kills = kills
         self.rng = random.Random(seed)  # noqa: S311 - to be replayed
@@ -216,7 +219,8 @@ class Proof:
             fields = DRAFT_KINDS[entity.plural].fields if "--publish" in options else entity.fields
             changes = changes_of(self.world, entity, self.rows, fields - UNANSWERED)
             plan = await self.world.plan(changes, f"{entity.plural.replace(' ', '-')}{'-'.join(options)}.plan")
-            await killed_and_resumed(self.world, plan, self.kills, self.rng, "--allow-unusual", *options)
+            words = ("--allow-unusual", *options)
+            await killed_and_resumed(self.world, plan, self.kills, self.rng, *words, last=self.last)
             plans.append(plan)
         return plans
 
@@ -242,9 +246,17 @@ SETTINGS = {
 
 
 @contextlib.asynccontextmanager
-async def proving(worlds: MakeWorld, patch: str, **size: int) -> AsyncIterator[Proof]:
+async def _proving(worlds: MakeWorld, programs: Path, patch: str, **size: int) -> AsyncIterator[Proof]:
     async with worlds(ad_sets=size.pop("ad_sets"), patch=patch, latency=(0.0, 0.01)) as world:
-        yield Proof(world, **size)
+        yield Proof(world, programs, **size)
+
+
+Proving: TypeAlias = Callable[..., AbstractAsyncContextManager[Proof]]
+
+
+@pytest.fixture
+def proving(worlds: MakeWorld, warm_programs: Path) -> Proving:
+    return functools.partial(_proving, worlds, warm_programs)
 
 
 SMALL = {"ad_sets": 90, "rows": 45, "kills": 0, "seed": 1}
@@ -254,8 +266,8 @@ SIZES = [pytest.param(SMALL, id="small"), pytest.param(LARGE, id="large", marks=
 
 @pytest.mark.parametrize("patch", ["replace", left_to_soak("merge")])
 @pytest.mark.parametrize("size", SIZES)
-async def test_every_column_changes_and_nothing_else_does(worlds: MakeWorld, patch: str, size: dict[str, int]) -> None:
-    async with proving(worlds, patch, **size) as proof:
+async def test_every_column_changes_and_nothing_else_does(proving: Proving, patch: str, size: dict[str, int]) -> None:
+    async with proving(patch, **size) as proof:
         for change in (proof.by_files, proof.by_selections):
             before = everything(proof.world)
             plans = await change()
@@ -268,8 +280,8 @@ async def test_every_column_changes_and_nothing_else_does(worlds: MakeWorld, pat
 
 @pytest.mark.parametrize("patch", ["merge", left_to_soak("replace")])
 @pytest.mark.parametrize("size", SIZES)
-async def test_nor_does_it_by_drafts(worlds: MakeWorld, patch: str, size: dict[str, int]) -> None:
-    async with proving(worlds, patch, **size) as proof:
+async def test_nor_does_it_by_drafts(proving: Proving, patch: str, size: dict[str, int]) -> None:
+    async with proving(patch, **size) as proof:
         before = everything(proof.world)
         plans = await proof.by_files("--publish")
         assert {outcome for plan in plans for outcome in outcomes_of(plan)} <= {"done", "unchanged"}

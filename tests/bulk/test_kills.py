@@ -11,6 +11,7 @@ import os
 import random
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,11 @@ SHORT = (Limit("client_id", requests=1500, window=1.5), Limit("ip", requests=500
 FAULTS: dict[str, Json] = {"lost_answer": 0.02, "reset": 0.01, "error": 0.01, "truncated": 0.01}
 
 
-async def start(world: World, *arguments: str) -> asyncio.subprocess.Process:
+COLD = (sys.executable, "-m", "spotify_ads_async.cli")
+"""From its very start, for who kills it."""
+
+
+async def start(world: World, *arguments: str, program: Sequence[str | Path] = COLD) -> asyncio.subprocess.Process:
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("SPOTIFY_ADS_")},
         "SPOTIFY_ADS_BASE_URL": world.server.base_url,
@@ -33,9 +38,10 @@ async def start(world: World, *arguments: str) -> asyncio.subprocess.Process:
         "SPOTIFY_ADS_LIMITS": "client_id=1500/1.5,ip=500/0.5",
         "XDG_STATE_HOME": str(world.folder / "state"),
     }
-    command = [sys.executable, "-m", "spotify_ads_async.cli", "bulk", *arguments]
     return await asyncio.create_subprocess_exec(
-        *command,
+        *program,
+        "bulk",
+        *arguments,
         env=environment,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
@@ -48,14 +54,17 @@ def in_flight(plan: Path) -> int:
         return len(file.lost())
 
 
-async def killed_and_resumed(world: World, plan: Path, kills: int, rng: random.Random, *options: str) -> int:
-    """Kill ``kills`` processes at random moments of their work, let the last one finish.
+async def killed_and_resumed(
+    world: World, plan: Path, kills: int, rng: random.Random, *options: str, last: Sequence[str | Path] = COLD
+) -> int:
+    """Kill ``kills`` processes at random moments of their work, let the last one finish, which may start warm.
 
     How many requests were in flight.
     """
     total, lost = len(rows_of(plan)), 0
     for number in range(kills + 1):
-        process = await start(world, "resume", str(plan), "--yes", *options)
+        program = COLD if number < kills else last
+        process = await start(world, "resume", str(plan), "--yes", *options, program=program)
         before = world.effects.total()
         if number < kills:
             # So many more effects, and then a moment: somewhere in the work, whatever the machine's speed.
