@@ -127,14 +127,14 @@ def neaten(files: Iterable[Path]) -> None:
     """
     paths = [str(file) for file in files]
     config = str(Path(__file__).parents[1] / "pyproject.toml")
-    ruff = [sys.executable, "-m", "ruff"]
+    ruff = str(Path(sys.executable).with_name("ruff"))  # `python -m ruff` starts an interpreter that starts it
     first_party = 'lint.isort.known-first-party=["spotify_ads_async"]'
     check = ["check", "--config", config, "--config", first_party, "--fix-only", "--select", "I001,RUF022,Q000"]
     try:
         for path in paths:
             compile(Path(path).read_text(encoding="utf-8"), Path(path).name, "exec")
         for command in (check, ["format", "--config", config]):
-            subprocess.run([*ruff, *command, "--quiet", *paths], check=True)  # noqa: S603 -- our own formatter on our files
+            subprocess.run([ruff, *command, "--quiet", *paths], check=True)  # noqa: S603 -- our own formatter on our files
     except (SyntaxError, ValueError) as problem:
         said = f"{problem}: {getattr(problem, 'text', '')}".strip()
         raise GenerationError(f"a name in the document makes no Python, so name it in the overrides: {said}") from None
