@@ -425,3 +425,70 @@ def test_what_is_gone_later_is_a_surprise_unless_another_request_of_the_row_took
     outcome = judged_later(AD_SETS, work, work.steps[1], text(name="Autumn", category=None, bid_micro_amount=None))
     assert (outcome.state, outcome.found) == (StepState.DONE, {"name": "Autumn", "bid_micro_amount": None})
     assert outcome.surprises == ("bid_micro_amount was 10 and is gone",)
+
+
+EMPTIED = {"targets": {"language": "en", "genders": []}}
+TURNED = {"targets": {"language": "de", "genders": ["MALE"]}}
+DEFAULTS = {"language": "en", "genders": ["FEMALE"]}
+
+
+@pytest.mark.parametrize(
+    ("body", "now", "why", "found", "surprise"),
+    [
+        # What stands in an emptied list is the server's default where the request left a moment ago.
+        (EMPTIED, {"targets": DEFAULTS}, "lost", {"targets": DEFAULTS}, ""),
+        (EMPTIED, {"targets": DEFAULTS}, "", EMPTIED, ""),
+        (
+            {"name": "Autumn"},
+            {"name": "Autumn", "bid_micro_amount": 11, "category": "ADV_2"},
+            "lost",
+            {"name": "Autumn"},
+            "",
+        ),
+        (TURNED, {"targets": {**TURNED["targets"], "newer": 1}}, "lost", TURNED, ""),
+        (
+            TURNED,
+            {"targets": {"language": "de"}},
+            "lost",
+            {"targets": {"language": "de", "genders": []}},
+            'targets.genders was ["MALE"] and is gone',
+        ),
+    ],
+)
+def test_of_what_is_read_back_only_what_is_gone_besides_is_a_surprise(
+    body: dict[str, Any], now: dict[str, Any], why: str, found: dict[str, Any], surprise: str
+) -> None:
+    work = row(body)
+    outcome = judged_later(AD_SETS, work, work.steps[0], text(**now), why)
+    assert (outcome.state, outcome.found, outcome.text) == (StepState.DONE, found, text(**now))
+    assert outcome.surprises == ((surprise,) if surprise else ())
+
+
+def test_what_is_read_back_as_it_was_took_no_effect_for_the_reason_that_is_known() -> None:
+    work = row(EMPTIED)
+    for why, said in (("", "the run ended before the answer came"), ("it was lost", "it was lost")):
+        outcome = judged_later(AD_SETS, work, work.steps[0], text(), why)
+        assert outcome == StepOutcome(state=StepState.WAITING, reason=f"it took no effect: {said}", text=text())
+
+
+def test_a_row_is_judged_by_what_it_came_to_and_by_what_is_known_of_before() -> None:
+    work = row({"name": "Autumn"})
+    later = msgspec.structs.replace(work, after={"name": "Winter"})
+    assert judged_later(AD_SETS, later, work.steps[0], text(name="Winter")).found == {"name": "Winter"}
+    bare = msgspec.structs.replace(work, text="")
+    assert judged_later(AD_SETS, bare, work.steps[0], text(name="Autumn", bid_micro_amount=None)).surprises == ()
+
+
+def test_a_draft_that_holds_neither_says_how_to_go_on() -> None:
+    assert staged(StepOutcome(state=StepState.UNKNOWN, found={"name": "a"}, text="{}")) == StepOutcome(
+        state=StepState.FAILED,
+        reason="the draft holds neither the old values nor the new ones: somebody changed it, or what is live just"
+        " before it was made; --retry-failed looks at what is live, and puts the row's values in",
+    )
+
+
+def test_a_step_that_is_renewed_sends_nothing_that_is_declared_for_answers_only() -> None:
+    work = row({"budget": {"micro_amount": 30, "type": "DAILY"}})
+    found = renewed(AD_SETS, work, text(budget={"micro_amount": 25, "type": "DAILY", "currency": "USD"}), force=False)
+    assert isinstance(found, RowWork)
+    assert found.steps[0].body == {"budget": {"micro_amount": 30, "type": "DAILY"}}
