@@ -27,7 +27,7 @@ from spotify_ads_async.bulk.plan.planner import new_plan
 from spotify_ads_async.bulk.plan.sources import Change
 from spotify_ads_async.bulk.plan.state import edits_between, state_of, writable
 from spotify_ads_async.bulk.present import Found, read_present
-from spotify_ads_async.bulk.records import Header, PlannedRow, RowOutcome, WrongPlan
+from spotify_ads_async.bulk.records import Header, PlannedRow, WrongPlan
 from spotify_ads_async.bulk.run.staged_campaigns import StagedCampaigns
 from spotify_ads_async.bulk.store.journal import Journal
 from spotify_ads_async.bulk.store.plan_file import PlanFile, now_text
@@ -88,13 +88,13 @@ class _Undo:
         self._force = force
         self._now = now
         self._rows: dict[str, int] = {}
-        self._drafted: frozenset[int] = frozenset()
+        self._staged: dict[int, bool] = {}
 
     async def fill(self, ads: AdsClient) -> None:
         journal = Journal(self._undo)
         if self._done.header.drafts:
-            self._drafted = await StagedCampaigns(ads, Journal(self._done), self._header).drafted()
-        rows = (row for row in self._done.rows() if row.applied or row.outcome is RowOutcome.STAGED)
+            self._staged = await StagedCampaigns(ads, Journal(self._done), self._header).staged()
+        rows = (row for row in self._done.rows() if row.applied or row.number in self._staged)
 
         def take(undo: PlanFile) -> int:
             taken = 0
@@ -132,8 +132,8 @@ class _Undo:
             return Refusal(column="status", reason="was archived, which cannot be undone")
         text = state_of(answer)
         state: dict[str, Any] = msgspec.json.decode(text)
-        if done.outcome is RowOutcome.STAGED:
-            if done.number in self._drafted or settle(state, done.before, done.after) is not Settled.DONE:
+        if done.number in self._staged:
+            if self._staged[done.number] or settle(state, done.before, done.after) is not Settled.DONE:
                 return Refusal(
                     reason="is staged in a draft and not live: there is nothing to undo; delete the draft to drop it"
                 )

@@ -247,7 +247,7 @@ async def test_a_draft_of_a_row_that_is_live_by_now_is_not_published(world: Worl
     again = msgspec.structs.replace(PUBLISH, retry_failed=True)
     told, _ = await world.resume(plan, again)
     assert outcomes_of(plan) == {"unchanged": 1, "waiting": 1}
-    assert "publishing would put that back" in told[-1].reason
+    assert "somebody made another row of its campaign as wanted after its draft was made" in told[-1].reason
     assert world.account.ad_sets.get(row.entity_id)["name"] == row.after["name"]
     path = {"ad_account_id": world.server.ad_account_id, "draft_campaign_id": one["campaign_id"]}
     await world.ads.call(operations.DELETE_CAMPAIGN_DRAFT, path=path)
@@ -581,6 +581,25 @@ async def test_undo_says_that_what_is_staged_is_not_live(world: World) -> None:
     for row in rows_of(world.folder / "undo"):
         assert row.outcome is bulk.RowOutcome.REFUSED
         assert "is staged in a draft" in row.reason
+
+
+@pytest.mark.parametrize("validated", [True, False])
+async def test_undo_takes_back_what_others_published_before_it_was_resumed(world: World, *, validated: bool) -> None:
+    plan = await world.plan(world.names(2))
+    before = [row["name"] for row in world.ad_sets[:2]]
+    if not validated:
+        world.server.add_fault("error", operation="publishCampaignDraft", status=403, times=2)
+    await world.apply(plan, DRAFT)
+    assert outcomes_of(plan) == {"staged" if validated else "waiting": 2}
+    trees = world.ads.ad_account(world.server.ad_account_id).trees
+    for campaign in {row["campaign_id"] for row in world.ad_sets[:2]}:
+        assert await trees.publish(campaign) == []
+    assert all(live_names(world, plan))
+    undo = world.folder / "undo"
+    await bulk.plan_undo(world.ads, plan, undo)
+    await world.apply(undo)
+    assert outcomes_of(undo) == {"done": 2}
+    assert [row["name"] for row in world.ad_sets[:2]] == before
 
 
 async def test_undo_leaves_live_what_others_made_as_wanted_beside_a_draft(world: World) -> None:

@@ -60,12 +60,7 @@ class Publisher:
             staged = [row for row in rows if row.step.state is StepState.STAGED]
             if not staged or self._control.stopping.is_set():
                 return
-            if any(_would_put_back(row) for row in rows):
-                reason = (
-                    "not validated: another row of its campaign is in conflict, refused, or not settled, or was made as"
-                    " wanted by somebody else after its draft was made, and publishing would put that back; resume"
-                    " settles what can be, and --retry-failed stages all anew whose campaign's draft is deleted"
-                )
+            if reason := _held_by(rows):
                 await self._staged.conclude(campaign, CampaignState.OPEN, _all(staged, reason), tell)
             else:
                 await self._validate(campaign, staged, tell)
@@ -268,9 +263,16 @@ class Publisher:
         return gone is not None
 
 
-def _would_put_back(row: StagedRow) -> bool:
-    """Whether a row's draft lacks the row's values: it holds what was live when it was made."""
-    return row.step.state in _UNFINISHED or (row.step.state is StepState.DONE and bool(row.draft_id))
+def _held_by(rows: Sequence[StagedRow]) -> str:
+    """Why a campaign's draft shall not go live with the drafts of these rows as they are; nothing where it may."""
+    if any(row.step.state in _UNFINISHED for row in rows):
+        return "not validated: another row of its campaign is in conflict, refused, or not settled"
+    if any(row.step.state is StepState.DONE and row.draft_id for row in rows):
+        return (
+            "not validated: somebody made another row of its campaign as wanted after its draft was made, and"
+            " publishing would put that back; delete the campaign's draft, and --retry-failed stages its rows anew"
+        )
+    return ""
 
 
 def _held_back(

@@ -11,7 +11,7 @@ import msgspec
 from spotify_ads_async.bulk.entities import AD_SETS, CAMPAIGNS, Entity
 from spotify_ads_async.bulk.plan.state import state_of
 from spotify_ads_async.bulk.present import Found, read_present
-from spotify_ads_async.bulk.records import Header, PlannedRow, RowOutcome, StepOutcome
+from spotify_ads_async.bulk.records import Header, PlannedRow, RowOutcome, StepOutcome, StepState
 from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS, campaign_drafts, drafts_within, made_at
 from spotify_ads_async.bulk.run.published import Around, Present
 from spotify_ads_async.bulk.run.writer import Tell
@@ -91,8 +91,8 @@ class StagedCampaigns:
                 found[campaign.id] = gone
         return found
 
-    async def drafted(self) -> frozenset[int]:
-        """The rows whose drafts are there.
+    async def staged(self) -> dict[int, bool]:
+        """The rows whose values are in drafts, validated or not, and whether each draft is there still.
 
         Raises:
             SpotifyAdsError: the drafts cannot be read.
@@ -100,8 +100,8 @@ class StagedCampaigns:
         campaigns = [one for one in await self.in_state() if one.draft_id]
         gone = await self.gone(campaigns)
         missing = {row.step.row for one in gone.values() for row in one.rows}
-        made = {row.step.row for one in campaigns for row in await self.rows(one) if row.draft_id}
-        return frozenset(made - missing)
+        rows = [row for one in campaigns for row in await self.rows(one) if row.step.state is StepState.STAGED]
+        return {row.step.row: row.step.row not in missing for row in rows}
 
     async def conclude(
         self,
