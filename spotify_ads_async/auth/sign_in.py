@@ -271,7 +271,7 @@ class _Callback:
         """
         # Not urlsplit, which takes no broken address, and whose errors show it.
         query = dict(parse_qsl(address.reveal().strip().partition("?")[2].partition("#")[0]))
-        if not self._is_ours(query.get("state", "")):
+        if not self._is_ours(query):
             return "that is not where this sign-in ended: copy the whole address that the browser shows at the end"
         if not self._outcome.done():
             self._take(query)
@@ -282,7 +282,9 @@ class _Callback:
         if not asking.cancelled() and (problem := asking.exception()) is not None and not self._outcome.done():
             self._outcome.set_exception(problem)
 
-    def _is_ours(self, state: str) -> bool:
+    def _is_ours(self, query: Mapping[str, str]) -> bool:
+        """Whether the consent page ended this sign-in so. The address to sign in at has the state too, and no end."""
+        state = query.get("state", "") if "code" in query or "error" in query else ""
         return hmac.compare_digest(state.encode(), self._state.reveal().encode())
 
     def _take(self, query: Mapping[str, str]) -> bool:
@@ -297,7 +299,7 @@ class _Callback:
         return False
 
     async def _answer(self, request: web.Request) -> web.Response:
-        if not self._is_ours(request.query.get("state", "")):
+        if not self._is_ours(request.query):
             # Whoever sent this does not know the state: the real answer may still come.
             return _page(400, "This is not the answer to the sign-in that is under way. Start again from the terminal.")
         if self._outcome.done():

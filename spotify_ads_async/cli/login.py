@@ -19,7 +19,7 @@ from spotify_ads_async.auth.profiles import DEFAULT_PROFILE, Profiles
 from spotify_ads_async.auth.sign_in import CALLBACK_PORT, sign_in
 from spotify_ads_async.auth.token_endpoint import ACCOUNTS_URL
 from spotify_ads_async.cli.connect import environment, patiently
-from spotify_ads_async.cli.run import in_words, run, say
+from spotify_ads_async.cli.run import INTERRUPTED, in_words, run, say
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.errors import PermissionDenied, SpotifyAdsError
 from spotify_ads_async.governor import Governor
@@ -164,6 +164,9 @@ def _asked_for_the_secret() -> Secret | None:
     """
     if not sys.stdin.isatty() or not {_SECRET_VARIABLE, f"{_SECRET_VARIABLE}_FILE"}.isdisjoint(os.environ):
         return None
-    return Secret(
-        typer.prompt("Client secret (empty for PKCE alone)", default="", hide_input=True, show_default=False, err=True)
-    )
+    question = "Client secret (empty for PKCE alone)"
+    try:
+        return Secret(typer.prompt(question, default="", hide_input=True, show_default=False, err=True))
+    except typer.Abort:
+        say("interrupted")
+        raise typer.Exit(INTERRUPTED) from None

@@ -176,6 +176,11 @@ def test_ctrl_c_leaves_no_bar_of_a_bulk_run(warm_programs: Path, tmp_path: Path)
     assert "stopped: interrupted" in lines
 
 
+def test_ctrl_c_at_the_question_for_the_client_secret_interrupts(spotify_ads: CommandLine) -> None:
+    lines = interrupted(spotify_ads, "login", "--client-id", "an-app", when=b"PKCE alone")
+    assert lines[-1] == "interrupted"
+
+
 def test_the_terminals_own_word_for_ctrl_c_goes_with_the_line_of_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.StringIO()
     monkeypatch.setattr(sys, "stderr", written)
