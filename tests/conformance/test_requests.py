@@ -182,8 +182,8 @@ def judge_body(documented: DocumentedOperation, request: wire.HttpRequest) -> No
         assert documented.media_type == "multipart/form-data"
         properties = load().flat(documented.body)["properties"]
         sent: Any = {
-            part.name: typed(load().flat(properties[part.name]), part.content)
-            if isinstance(part.content, str)
+            part.name: typed(load().flat(properties[part.name]), part.content.decode())
+            if part.filename is None
             else "(file)"
             for part in request.body
         }

@@ -156,6 +156,7 @@ def test_faults_are_switched_and_armed(page: Page) -> None:
     page.one("#arm button").click()
     page.until(lambda: bool(page.all("#armed .controls")))
     assert page.request() == 502
+    page.until(lambda: "hit 1 of 1" in page.text("#armed"))  # the page is drawn anew then
     page.one("#armed button").click()
     page.until(lambda: not page.all("#armed .controls"))
     page.one("#arm input[name=operation]").clear()
