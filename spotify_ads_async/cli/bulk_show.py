@@ -119,10 +119,7 @@ def say_outcomes(plan: bulk.PlanFile, path: Path) -> None:
         )
     )
     if remarked := plan.remarked():
-        say(
-            f"the server made something else of {counted(remarked, 'row')} than was sent: the column reason of the"
-            " results names the fields"
-        )
+        say(f"{counted(remarked, 'row')} came out otherwise than sent: the column reason of the results says how")
     if outcomes[bulk.RowOutcome.STAGED]:
         say(
             f"{outcomes[bulk.RowOutcome.STAGED]} rows are in drafts and not live: "

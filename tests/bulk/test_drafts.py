@@ -130,6 +130,41 @@ async def test_an_error_outside_of_the_rows_fails_the_campaign(world: World) -> 
     assert f"CAMPAIGN {campaign}: " in row.reason
 
 
+@pytest.mark.parametrize(
+    ("theirs", "outcome", "undone"),
+    [
+        ({"bid_micro_amount": 7_770_000}, bulk.RowOutcome.DONE, bulk.RowOutcome.DONE),
+        ({"name": "Theirs"}, bulk.RowOutcome.FAILED, bulk.RowOutcome.CONFLICT),
+        ({"name": "Theirs", "category": "ADV_1_2"}, bulk.RowOutcome.FAILED, None),
+    ],
+)
+async def test_what_somebody_puts_into_a_draft_is_published_and_stays_theirs(
+    world: World, theirs: dict[str, Json], outcome: bulk.RowOutcome, undone: bulk.RowOutcome | None
+) -> None:
+    by_campaign = {row["campaign_id"]: row["id"] for row in world.ad_sets}
+    one, other, *_ = by_campaign.values()
+    changes = [[one, "Renamed", "ADV_2_2"], [other, "Renamed too", "ADV_2_2"]]
+    plan = await world.plan(world.write("c.csv", ["ad_set_id", "name", "category"], changes))
+    await world.apply(plan, DRAFT)
+    drafts = world.account.ad_set_drafts
+    drafts.put({**drafts.get(one), **theirs})
+    touch(world.account, world.account.ad_sets.get(one)["campaign_id"])
+    await world.resume(plan, PUBLISH)
+    _, progress = await world.resume(plan, PUBLISH)
+    first, second = rows_of(plan)
+    assert (progress.stopped, second.outcome) == ("", bulk.RowOutcome.DONE)
+    assert first.outcome is outcome
+    assert all(f"{name} is " in first.reason for name in theirs)
+    assert first.reason.startswith("published with what somebody put into its draft: ")
+    assert {name: world.account.ad_sets.get(one)[name] for name in theirs} == theirs
+    undo = world.folder / "undo.plan"
+    await bulk.plan_undo(world.ads, plan, undo)
+    await world.apply(undo)
+    rows = {row.entity_id: row.outcome for row in rows_of(undo)}
+    assert (rows.get(one), rows[other]) == (undone, bulk.RowOutcome.DONE)
+    assert {name: world.account.ad_sets.get(one)[name] for name in theirs} == theirs
+
+
 async def test_a_draft_that_somebody_changed_since_is_not_published(world: World) -> None:
     plan = await world.plan(world.names(1))
     await world.apply(plan, DRAFT)

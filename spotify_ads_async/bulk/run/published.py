@@ -9,12 +9,21 @@ import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.effects import Conflict, reached, shown
-from spotify_ads_async.bulk.plan.state import Edit, State, edits_between, leaf, writable
+from spotify_ads_async.bulk.plan.state import Edit, State, copied, edits_between, leaf, same, with_edit, writable
 from spotify_ads_async.bulk.records import RowWork, StepOutcome, StepState
 from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS
-from spotify_ads_async.bulk.run.outcomes import judged_later
+from spotify_ads_async.bulk.run.outcomes import compared, judged_later
 
-__all__ = ["Around", "Present", "changed_around", "conflicts_since", "overwritten", "read_back"]
+__all__ = [
+    "Around",
+    "Present",
+    "changed_around",
+    "conflicts_since",
+    "overwritten",
+    "published",
+    "put_into_draft",
+    "read_back",
+]
 
 _ARCHIVED = "ARCHIVED"
 
@@ -92,6 +101,47 @@ def read_back(entity: Entity, work: RowWork, now: dict[str, Any], *, again: bool
     edits = edits_between({name: work.before.get(name) for name in work.after}, work.after)
     is_live = any(reached(_known(edit.after), leaf(now, edit.path), edit.before) for edit in edits)
     return StepOutcome(state=StepState.FAILED, reason=reason, found=outcome.found if is_live else None)
+
+
+def published(entity: Entity, work: RowWork, draft: State, now: State) -> StepOutcome:
+    """What became of a row that was published with what somebody put into its ``draft``: that is theirs.
+
+    It is no surprise, and stays at undo. Where it stands in the place of something that the row says, the row failed.
+    """
+    theirs = put_into_draft(entity, {**work.state, **work.after}, draft, now)
+    if not theirs:
+        return compared(entity, work, work.after, now)
+    sent, before, ours = copied(work.after), copied(work.state), copied(now)
+    for edit in theirs:
+        with_edit(sent if edit.path[0] in sent else before, edit.path, edit.after)
+        with_edit(ours, edit.path, edit.before)
+    around = msgspec.structs.replace(work, text=msgspec.json.encode(before).decode())
+    outcome = compared(entity, around, sent, now)
+    asked = {edit.path for edit in edits_between({name: work.before.get(name) for name in work.after}, work.after)}
+    lost = [edit for edit in theirs if any(_overlap(edit.path, path) for path in asked)]
+    remark = f"published with what somebody put into its draft: {_in_words(theirs)}"
+    if not lost:
+        reason = "; ".join(part for part in (outcome.reason, remark) if part)
+        return msgspec.structs.replace(outcome, reason=reason, found={name: ours.get(name) for name in sent})
+    kept = any(not any(_overlap(edit.path, path) for edit in lost) for path in asked)
+    found = {name: ours.get(name) for name in sent} if kept else None
+    return msgspec.structs.replace(outcome, state=StepState.FAILED, reason=remark, found=found)
+
+
+def put_into_draft(entity: Entity, wanted: State, draft: State, now: State) -> list[Edit]:
+    """What is live though it was not wanted, because somebody put it into the draft."""
+    edits = edits_between(writable(entity, wanted), writable(entity, now))
+    return [edit for edit in edits if draft and same(_known(edit.after), leaf(draft, edit.path))]
+
+
+def _overlap(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    shorter = min(len(one), len(other))
+    return one[:shorter] == other[:shorter]
+
+
+def _in_words(edits: Sequence[Edit]) -> str:
+    """Values of others in the place of ours."""
+    return "; ".join(f"{edit.name} is {shown(_known(edit.after))}, not {shown(_known(edit.before))}" for edit in edits)
 
 
 def _edits(entity: Entity, before: State, now: State) -> Iterator[Edit]:

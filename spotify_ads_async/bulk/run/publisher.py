@@ -14,8 +14,15 @@ from spotify_ads_async.bulk.plan.effects import Conflict
 from spotify_ads_async.bulk.records import Header, StepOutcome, StepState
 from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS
 from spotify_ads_async.bulk.run.options import Options
-from spotify_ads_async.bulk.run.outcomes import compared, surprises
-from spotify_ads_async.bulk.run.published import Around, changed_around, conflicts_since, overwritten, read_back
+from spotify_ads_async.bulk.run.outcomes import surprises
+from spotify_ads_async.bulk.run.published import (
+    Around,
+    changed_around,
+    conflicts_since,
+    overwritten,
+    published,
+    read_back,
+)
 from spotify_ads_async.bulk.run.staged_campaigns import Gone, StagedCampaigns
 from spotify_ads_async.bulk.run.writer import RunControl, Tell
 from spotify_ads_async.bulk.store.draft_tables import CampaignState, DraftCampaign, StagedRow
@@ -194,10 +201,11 @@ class Publisher:
     async def _compared(self, campaign: DraftCampaign, rows: Sequence[StagedRow]) -> dict[int, StepOutcome]:
         """What publishing made of live entities, against what was staged."""
         ended = _all(rows, "", StepState.DONE)
+        drafts = {row.step.row: self._staged.draft(row.draft_id) for row in rows}
         try:
             for work, state in await self._staged.present(rows):
                 if state:
-                    ended[work.number] = outcome = compared(self._entity, work, work.after, state)
+                    ended[work.number] = outcome = published(self._entity, work, drafts[work.number], state)
                     self._control.surprised(work, outcome)
             if over := changed_around(self._around[campaign.id]):
                 reason = f"published over what somebody changed: {over}"

@@ -37,6 +37,11 @@ class StagedCampaigns:
         self._ads = ads
         self._journal = journal
         self._header = header
+        self._drafts: dict[str, str] = {}
+
+    def draft(self, draft_id: str) -> dict[str, Any]:
+        """A draft as it was when this run began, nothing of one that it made: those hold what the plan says."""
+        return msgspec.json.decode(self._drafts.get(draft_id, "{}"))
 
     async def in_state(self, state: CampaignState | None = None) -> list[DraftCampaign]:
         """Those in one state, or all."""
@@ -77,7 +82,9 @@ class StagedCampaigns:
         rows = {one.id: [row for row in await self.rows(one) if row.draft_id] for one in campaigns}
         parents = {row.parent_id: None for found in rows.values() for row in found}
         account_id, kind = self._header.ad_account_id, DRAFT_KINDS[self._header.entity]
-        ids = {str(one.id) for one in await drafts_within(self._ads, account_id, kind, list(parents))}
+        listed = await drafts_within(self._ads, account_id, kind, list(parents))
+        ids = {str(one.id) for one in listed}
+        self._drafts.update((str(one.id), state_of(one)) for one in listed)
         drafts = await campaign_drafts(self._ads, account_id, [one.draft_id for one in campaigns])
         found: dict[str, Gone] = {}
         for campaign in campaigns:
