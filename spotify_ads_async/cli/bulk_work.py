@@ -210,7 +210,7 @@ def _counted(plan: bulk.PlanFile, totals: bulk.PlanTotals) -> Iterator[bulk.Plan
 
 async def apply_changes(planning: Planning, working: Working) -> int:
     """Plan a file of changes and carry the plan out."""
-    check_results(working.results)
+    check_results(working.results, planning.changes, planning.to, planning.base)
     async with connected() as client:
         looked_at = time.monotonic()
         target, _ = await _make_plan(client, planning)
@@ -244,7 +244,7 @@ async def apply_plan(path: Path, working: Working, ad_account: str | None) -> in
         ConfigurationError: it is of another ad account.
         FileNotFoundError: the results have no folder to be written to.
     """
-    check_results(working.results)
+    check_results(working.results, path)
     opened = bulk.WorkbookPlan.open(path) if bulk.is_workbook_plan(path) else bulk.PlanFile.open(path)
     with opened as plan:
         if plan.begun():
@@ -304,7 +304,7 @@ async def _with_unusual(path: Path, options: bulk.Options) -> bulk.Options | Non
 
 async def resume(path: Path, working: Working) -> int:
     """Carry on with a plan."""
-    check_results(working.results)
+    check_results(working.results, path)
     if bulk.is_workbook_plan(path):
         async with connected() as client:
             return await workbooks.carry_on(client, path, working)
@@ -332,6 +332,7 @@ async def resume(path: Path, working: Working) -> int:
 async def undo(done: Path, to: Path | None, working: Working, *, force: bool, archive: bool = False) -> int:
     """Plan the inverse of a plan and carry that out."""
     path = to or unused(done.with_name(f"{done.name}.undo"))
+    check_results(working.results, done, path)
     if not bulk.is_workbook_plan(done):
         with bulk.PlanFile.open(done) as plan:
             if not plan.begun():

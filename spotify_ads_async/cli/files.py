@@ -8,6 +8,8 @@ from spotify_ads_async import bulk
 
 __all__ = ["check_results", "require_free", "unused"]
 
+_SQLITE = b"SQLite format 3\0"
+
 
 def unused(path: Path) -> Path:
     """A name that no file has yet: this one, or the first with a number."""
@@ -33,13 +35,40 @@ def require_free(target: Path, replace: bool) -> None:  # noqa: FBT001 - run_syn
     target.unlink()
 
 
-def check_results(results: Path | None) -> None:
-    """Refuse, before anything is sent, results that could not be written afterwards.
+def check_results(results: Path | None, *kept: object) -> None:
+    """Refuse, before anything is sent, results that could not be written afterwards, or would take something's place.
+
+    Args:
+        results: where they shall go.
+        kept: the paths of what the run reads or writes besides; what is no path does not count.
 
     Raises:
         FileNotFoundError: their folder is not there, or they are a folder.
+        FileExistsError: they would be written over one of ``kept``, or over a plan.
     """
-    if results is not None and (results.is_dir() or not results.parent.is_dir()):
+    if results is None:
+        return
+    if results.is_dir() or not results.parent.is_dir():
         raise FileNotFoundError(
             f"no results can be written to {results}: name a file in a folder that is there; nothing was changed"
         )
+    over = next((one for one in kept if isinstance(one, Path) and _is_same(results, one)), None)
+    if over is not None or _is_database(results):
+        raise FileExistsError(
+            f"the results would be written over {over or 'a plan'}: name another file for them; nothing was changed"
+        )
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:  # one of them is not there yet
+        return one.resolve() == other.resolve()
+
+
+def _is_database(path: Path) -> bool:
+    """Whether a file is one of SQLite's, as plans are, whichever way it is named."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_SQLITE)) == _SQLITE

@@ -161,6 +161,33 @@ def test_nothing_is_changed_when_the_results_could_not_be_written(spotify_ads: C
     assert name_of(spotify_ads, ad_set) == name
 
 
+def test_results_take_the_place_of_nothing_that_is_of_use(spotify_ads: CommandLine) -> None:
+    one, name = an_ad_set(spotify_ads)
+    file = changes(spotify_ads, one, "Renamed")
+    other = spotify_ads.folder / "other.csv"
+    other.symlink_to("in.plan")
+    spotify_ads.out("bulk", "plan", file, "--plan", "in.plan")
+    kept = {path: (spotify_ads.folder / path).read_bytes()[:100] for path in (file, "in.plan")}
+    for command, over in [
+        (("apply", file), file),
+        (("apply", file, "--plan", "new.plan"), "new.plan"),
+        (("apply", file), "in.plan"),
+        (("apply", "in.plan"), "./in.plan"),
+        (("apply", "in.plan"), "other.csv"),
+        (("resume", "in.plan"), "in.plan"),
+    ]:
+        ended = spotify_ads.run("bulk", *command, "--yes", "--results", over)
+        assert (ended.returncode, ended.stdout) == (USAGE, "")
+        assert "the results would be written over " in ended.stderr
+    assert name_of(spotify_ads, one) == name
+    assert {path: (spotify_ads.folder / path).read_bytes()[:100] for path in kept} == kept
+    assert spotify_ads.run("bulk", "apply", "in.plan", "--yes").returncode == DONE
+    ended = spotify_ads.run("bulk", "undo", "in.plan", "--yes", "--results", "in.plan")
+    assert (ended.returncode, "written over in.plan" in ended.stderr) == (USAGE, True)
+    assert spotify_ads.run("bulk", "undo", "in.plan", "--yes", "--results", "undone.csv").returncode == DONE
+    assert name_of(spotify_ads, one) == name
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full device")
 def test_results_without_room_are_said_and_written_elsewhere_without_sending_again(spotify_ads: CommandLine) -> None:
     ad_set, name = an_ad_set(spotify_ads)
