@@ -11,7 +11,7 @@ from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.effects import shown
 from spotify_ads_async.bulk.plan.state import NO_SHAPE, Shape, State, same, state_of
 from spotify_ads_async.bulk.records import RowWork, StepState
-from spotify_ads_async.bulk.run.outcomes import compared
+from spotify_ads_async.bulk.run.outcomes import compared, reworded
 from spotify_ads_async.cli.run import say
 from spotify_ads_async.errors import InvalidAnswer, OutcomeUnknown
 
@@ -67,10 +67,8 @@ def _otherwise(sent: object, found: object, shape: Shape, path: str = "") -> Ite
             ours, theirs = cast("list[object]", sent), cast("list[object]", found)
             if ours and not (len(ours) == len(theirs) and all(_is_among(theirs, one, shape) for one in ours)):
                 yield f"{path} is {shown(theirs)}"
-        case str(), str() if sent.strip() == found.strip():
-            pass
         case _:
-            if not same(sent, None) and not same(sent, found):
+            if not same(sent, None) and not same(sent, found) and not reworded(sent, found):
                 yield f"{path} is {'not there' if found is None else shown(found)}"
 
 

@@ -199,13 +199,14 @@ def test_what_was_made_is_held_to_what_was_asked_for(
 
 
 def _in_its_own_way(made: dict[str, Any]) -> dict[str, Any]:
-    """The same with lists turned round and filled in, a blank less in the name, and a key that nobody knows."""
+    """The same with lists turned round and filled in, other letters and blanks in the name, and an unknown key."""
     targets = made.get("targets", {})
     turned: dict[str, Any] = {
         name: value[::-1] if isinstance(value, list) else value for name, value in targets.items()
     }
     ages = [{**one, "label": "young"} for one in targets.get("age_ranges", ())]
-    return {**made, "newer": {"is": 1}, **({"targets": {**turned, "age_ranges": ages}} if targets else {})}
+    other = {"name": f" {made['name'].upper()}", "newer": {"is": 1}}
+    return {**made, **other, **({"targets": {**turned, "age_ranges": ages}} if targets else {})}
 
 
 def test_an_audience_is_held_to_what_was_asked_for(spotify_ads: CommandLine, emulator: RunningEmulator) -> None:

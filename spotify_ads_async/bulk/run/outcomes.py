@@ -45,6 +45,7 @@ __all__ = [
     "judged_later",
     "renewed",
     "require_changed",
+    "reworded",
     "staged",
     "success",
     "surprises",
@@ -235,10 +236,11 @@ def _told_otherwise(wanted: object, old: object, new: object) -> bool:
 
     Said in the results, and no reason to stop.
     """
-    return not same(wanted, old) and (same(old, new) or _reworded(wanted, new))
+    return not same(wanted, old) and (same(old, new) or reworded(wanted, new))
 
 
-def _reworded(wanted: object, new: object) -> bool:
+def reworded(wanted: object, new: object) -> bool:
+    """Whether a text is the same but for blanks and upper and lower case, as servers write it in their own way."""
     return isinstance(wanted, str) and isinstance(new, str) and _plain(wanted) == _plain(new)
 
 
@@ -274,7 +276,7 @@ def compared(entity: Entity, work: RowWork, sent: State, found: State) -> StepOu
         now = _at(found, edit.path)
         if reached(None if edit.after is _ABSENT else edit.after, now, edit.before):
             continue
-        if _reworded(edit.after, now):
+        if reworded(edit.after, now):
             remarks.append(f"the server made something else of {edit.name}")
         elif now is None and edit.path[-1] in shape.holder(edit.path).unanswered:
             remarks.append(f"the server never answers {edit.name}: nothing shows whether it took it")
