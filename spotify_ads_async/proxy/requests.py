@@ -35,6 +35,9 @@ _CLIMBS = re.compile(r"[/\\]\.{1,2}(?:;[^/\\]*)?(?:[/\\]|\Z)")
 _UNKNOWN_OPERATION = frozenset({"client_id", "ip"})
 _CLIENT_ID = msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f\ud800-\udfff]*\Z")
 
+_NO_TEXT = re.compile(r"[\ud800-\udfff]")
+"""What stands for bytes of a header that are no UTF-8. The HTTP client would leave them out without a word."""
+
 _routes: Router[frozenset[str]] = Router()
 for _operation in OPERATIONS.values():
     _routes.add(_operation.method, _operation.path, frozenset(_operation.limits))
@@ -65,7 +68,8 @@ def wish(target: str, headers: Mapping[str, str], *, base_path: str) -> Wish:
     segment of the path: ``/~priority=bulk,max_wait=5,client_id=abc/ads/v3/…``. A header wins.
 
     Raises:
-        Refusal: the target is not below the base path, or a preference cannot be read.
+        Refusal: the target is not below the base path, a preference cannot be read, or a header would not arrive as it
+            is.
     """
     if not target.startswith("/") or "#" in target:
         raise Refusal(400, "the proxy serves one API: send it a path, not a whole address, and # as %23")
@@ -77,6 +81,8 @@ def wish(target: str, headers: Mapping[str, str], *, base_path: str) -> Wish:
     given |= {name: headers[header] for header, name in _PREFERENCES.items() if header in headers}
     if not target.startswith(f"{base_path}/") or _CLIMBS.search(unquote(unquote(target.partition("?")[0]))):
         raise Refusal(404, f"there is nothing here; the API is below {base_path}/")
+    if (odd := next((name for name, value in headers.items() if _NO_TEXT.search(value)), None)) is not None:
+        raise Refusal(400, f"the header {odd} holds bytes that are no UTF-8: nothing was sent")
     try:
         return msgspec.convert({**given, "path": target[len(base_path) :]}, Wish, strict=False)
     except (msgspec.ValidationError, UnicodeError) as error:

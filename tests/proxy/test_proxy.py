@@ -522,8 +522,9 @@ async def test_a_preference_that_cannot_be_read_is_refused(http: aiohttp.ClientS
     assert not server.received
 
 
-async def test_a_client_id_that_is_no_text_is_refused_and_spoils_nothing(
-    http: aiohttp.ClientSession, tmp_path: Path
+@pytest.mark.parametrize("header", [b"X-Quota-Client-Id: \xff", b"Idempotency-Key: cl\xe9"])
+async def test_a_header_that_is_no_text_is_refused_and_spoils_nothing(
+    http: aiohttp.ClientSession, tmp_path: Path, header: bytes
 ) -> None:
     governor = Governor(store=f"sqlite:///{tmp_path / 'quota.db'}")
     async with (
@@ -534,7 +535,7 @@ async def test_a_client_id_that_is_no_text_is_refused_and_spoils_nothing(
         host = proxy.origin.rpartition("/")[2]
         reader, writer = await asyncio.open_connection(*host.split(":"))
         writer.write(f"GET /ads/v3/businesses HTTP/1.1\r\nHost: {host}\r\n".encode())
-        writer.write(b"Authorization: Bearer canary-token\r\nX-Quota-Client-Id: \xff\r\n\r\n")
+        writer.write(b"Authorization: Bearer canary-token\r\n" + header + b"\r\n\r\n")
         assert (await reader.readline()).split()[1] == b"400"
         writer.close()
         async with http.get(f"{proxy.base_url}/businesses", headers=SIGNED) as got:
