@@ -6,8 +6,6 @@ comes with the first test that asks for the fixture.
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -32,19 +30,11 @@ def pytest_configure(config: pytest.Config) -> None:
 @contextmanager
 def _serving(server: Emulator) -> Generator[None]:
     """Serve on a loop and thread of its own, so that tests of any framework, async or not, can call it."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="spotify-ads-emulator", daemon=True)
-    thread.start()
-    try:
-        asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result()
-        try:
-            yield
-        finally:
-            asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result()
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    from anyio.from_thread import start_blocking_portal  # noqa: PLC0415 - see the module's first lines
+
+    # Its end also ends what still answers somebody who is gone.
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(server):
+        yield
 
 
 @pytest.fixture
