@@ -338,7 +338,8 @@ async def undo(done: Path, to: Path | None, working: Working, *, force: bool, ar
             if not plan.begun():
                 say(f"nothing of {done} has been carried out, so there is nothing to take back")
                 return DONE
-    await anyio.to_thread.run_sync(require_free, path, False)  # noqa: FBT003 - run_sync passes no names
+    if path.exists():
+        raise FileExistsError(f"there is a file at {path} already: name another for the plan of the undo")
     async with connected() as client:
         options = msgspec.structs.replace(working.options, looked_at=time.monotonic())
         with doing("planning the undo: reading everything again"):

@@ -184,6 +184,8 @@ def test_results_take_the_place_of_nothing_that_is_of_use(spotify_ads: CommandLi
     assert spotify_ads.run("bulk", "apply", "in.plan", "--yes").returncode == DONE
     ended = spotify_ads.run("bulk", "undo", "in.plan", "--yes", "--results", "in.plan")
     assert (ended.returncode, "written over in.plan" in ended.stderr) == (USAGE, True)
+    ended = spotify_ads.run("bulk", "undo", "in.plan", "--yes", "--plan", "in.plan")
+    assert (ended.returncode, "--replace" in ended.stderr) == (USAGE, False)  # undo has no such option
     assert spotify_ads.run("bulk", "undo", "in.plan", "--yes", "--results", "undone.csv").returncode == DONE
     assert name_of(spotify_ads, one) == name
 
