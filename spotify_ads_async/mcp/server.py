@@ -126,6 +126,10 @@ class _Reader:
             "period": f"{first_day} to {last_day}" if by_day else "all time: by LIFETIME, days play no part",
             "totals": {one: total_of(found, one) if adds_up(one) else _NO_TOTAL for one in fields},
         }
+        # A sum may lack what nobody told, and the rows that show it may be on a later page.
+        untold = {one: sum(row.get(one) is None for row in found) for one in fields}
+        absent = {one: count for one, count in untold.items() if count}
+        about |= {"rows_without_a_value": absent} if absent else {}
         remarks = [remark[:_LONGEST_REMARK] for remark in call.warnings[:_MOST_REMARKS]]
         about |= {"server_says": remarks} if remarks else {}
         drawn = [metric for metric in fields if adds_up(metric)] if with_chart and by_day else []

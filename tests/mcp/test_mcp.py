@@ -442,30 +442,44 @@ async def test_reports_with_totals_and_a_picture_when_asked_for(server: Emulator
     assert [one.type for one in drawn.content] == ["text", "image"]
 
 
-async def test_what_the_server_remarks_on_a_report_is_told_with_it() -> None:
-    """A warning may say that figures are not all there yet."""
-    ad_account_id = "ce4ff15e-f04d-48b9-9ddf-fb3c85fbd57a"
-    report = answer(200, {"rows": [], "warnings": ["yesterday is incomplete", *(f"{n}" * 1_000 for n in range(1, 30))]})
-    account = answer(200, {"id": ad_account_id, "currency_code": "USD"})
+ONE, OTHER = "ce4ff15e-f04d-48b9-9ddf-fb3c85fbd57a", "d1f5ad71-4a32-4d25-a3e2-8e5f0f25a6a1"
+
+
+async def reported(report: Json) -> Json:
+    """What an agent is told of a report of CLICKS by two campaigns."""
+    account = answer(200, {"id": ONE, "currency_code": "USD"})
     async with (
-        RawServer(script=[report, account]) as server,
+        RawServer(script=[answer(200, report), account]) as server,
         Governor([]) as governor,
         AdsClient("canary-token", base_url=server.base_url, governor=governor) as ads,
         Client(ads_server(ads)) as client,
     ):
-        content = await told(
+        return await told(
             client,
             "report",
-            ad_account_id=ad_account_id,
+            ad_account_id=ONE,
             entity_type="CAMPAIGN",
             metrics=["CLICKS"],
             first_day="2026-11-01",
             last_day="2026-11-01",
             by="LIFETIME",
-            entity_ids=[ad_account_id],
+            entity_ids=[ONE, OTHER],
         )
+
+
+async def test_what_the_server_remarks_on_a_report_is_told_with_it() -> None:
+    """A warning may say that figures are not all there yet."""
+    warnings = ["yesterday is incomplete", *(f"{n}" * 1_000 for n in range(1, 30))]
+    content = await reported({"rows": [], "warnings": warnings})
     assert content["server_says"][0] == "yesterday is incomplete"
     assert len(json.dumps(content)) < 4_000
+
+
+async def test_a_total_that_lacks_what_some_rows_do_not_tell_says_of_how_many() -> None:
+    told_by_one = {"entity_id": ONE, "stats": [{"field_type": "CLICKS", "field_value": 3}]}
+    content = await reported({"rows": [told_by_one, {"entity_id": OTHER, "stats": []}]})
+    assert (content["totals"], content["rows_without_a_value"]) == ({"CLICKS": 3}, {"CLICKS": 1})
+    assert "rows_without_a_value" not in await reported({"rows": [told_by_one]})
 
 
 async def test_an_expired_sign_in_is_one_plain_sentence(server: Emulator, call: Call) -> None:
