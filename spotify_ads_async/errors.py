@@ -238,7 +238,7 @@ class ConnectionFailed(SpotifyAdsError):
 
 
 class InvalidAnswer(SpotifyAdsError):
-    """An answer came that cannot be read: truncated, not JSON, of the wrong shape, too large, or a redirect."""
+    """An answer that cannot be read: truncated, not JSON, of another shape or thing, too large, or a redirect."""
 
 
 class OutcomeUnknown(SpotifyAdsError):

@@ -259,7 +259,12 @@ class Session:
         if self._accepted is not None:
             self._accepted(token)
         return wire.answer(
-            operation, status=status, content_type=answer.content_type, body=answer.body, keep_json=options.keep_json
+            operation,
+            status=status,
+            content_type=answer.content_type,
+            body=answer.body,
+            keep_json=options.keep_json,
+            target=state.request.target,
         )
 
     async def _waited(self, admission: Admission, state: CallState, token: Secret) -> Secret:

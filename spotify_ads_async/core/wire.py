@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from enum import Enum
 from typing import Any, TypeVar, cast
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 
@@ -222,9 +222,17 @@ def _reader(kind: type[Any]) -> tuple[Callable[[bytes], Any], object]:
 
 
 def answer(
-    operation: Operation[AnswerT], *, status: int, content_type: Callable[[], str], body: bytes, keep_json: bool = False
+    operation: Operation[AnswerT],
+    *,
+    status: int,
+    content_type: Callable[[], str],
+    body: bytes,
+    keep_json: bool = False,
+    target: str = "",
 ) -> AnswerT:
     """Decode a 2xx answer; ``content_type`` is asked only for an error's message.
+
+    What was read by its ID, the last part of ``target``, says no other ID of itself.
 
     A single answer remembers the bytes that it came from, which costs nothing; a list and its items do with
     ``keep_json``.
@@ -246,13 +254,11 @@ def answer(
         if decoded == silent or (items and getattr(decoded, items, None) is None):
             _require_said(decoded, body, items, silent=decoded == silent)
         if items:
-            many = cast("ListOperation[Any, Any]", operation)
-            _require_whole(many, decoded, body)
-            if keep_json:
-                keep_source(decoded, body)
-                _keep_items(many, decoded, body)
+            _take_list(cast("ListOperation[Any, Any]", operation), decoded, body, keep_json=keep_json)
         elif isinstance(decoded, Answer):
             vars(decoded)[SOURCE] = body  # as `keep_source` does
+            if operation.method == "GET" and operation.path.endswith("_id}"):
+                _require_named(decoded, operation.path.rpartition("{")[2][:-1], target)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         reason = str(problem)
     else:
@@ -264,6 +270,14 @@ def answer(
     raise unreadable(
         cast("Operation[Any]", operation), status, f"the answer ({kind}, {size} bytes) cannot be read: {reason}"
     )
+
+
+def _require_named(decoded: object, parameter: str, target: str) -> None:
+    """Refuse an answer about another thing, as out of a cache: it would be shown, copied or written in its place."""
+    named = str(getattr(decoded, parameter if hasattr(decoded, parameter) else "id", None) or "")
+    asked = unquote(target.partition("?")[0].rpartition("/")[2])
+    if named and asked and named.lower() != asked.lower():
+        raise msgspec.DecodeError(f"it is about {excerpt(named)}, and not about {excerpt(asked)}")
 
 
 _OF_ERRORS = frozenset({"error", "errors", "errorcodes", "message", "messages", "sptraceid"})
@@ -292,10 +306,16 @@ class _More(msgspec.Struct):
     continuation_token: str | None = None
 
 
+def _take_list(operation: ListOperation[Any, Any], decoded: object, body: bytes, *, keep_json: bool) -> None:
+    if operation.style is ListStyle.WHOLE and not hasattr(decoded, "paging"):
+        _require_whole(operation, decoded, body)
+    if keep_json:
+        keep_source(decoded, body)
+        _keep_items(operation, decoded, body)
+
+
 def _require_whole(operation: ListOperation[Any, Any], decoded: object, body: bytes) -> None:
     """A list that came whole when this version was made, and of which a newer API gives a page, is not the list."""
-    if operation.style is not ListStyle.WHOLE or hasattr(decoded, "paging"):
-        return
     more, came = msgspec.json.decode(body, type=_More), len(getattr(decoded, operation.item_attribute) or ())
     total = (more.paging or {}).get("total_results")
     if more.continuation_token or (isinstance(total, int) and total > came):

@@ -210,3 +210,19 @@ async def test_what_a_server_says_cannot_reach_into_a_terminal() -> None:
         with pytest.raises(RequestRejected) as caught:
             await calls.READ.by(ads)
     assert str(caught.value).isprintable()
+
+
+async def test_an_answer_about_another_thing_than_was_asked_for_is_none() -> None:
+    about = answer(200, {"id": calls.THING.upper(), "name": "Autumn"})
+    async with RawServer(otherwise=about) as server, client(server.base_url) as ads:
+        account = ads.ad_account(calls.ACCOUNT)
+        # IDs are read whatever their letters' case.
+        assert (await account.ad_sets.get(calls.THING)).name == "Autumn"
+        for reading in (account.ad_sets.get, account.campaigns.get, account.drafts.campaigns.get):
+            with pytest.raises(
+                InvalidAnswer, match=f"it is about {calls.THING.upper()}, and not about {calls.ACCOUNT}"
+            ):
+                await reading(calls.ACCOUNT)
+    # One without an ID tells nothing of that: any attribute of an answer may be missing.
+    async with RawServer(otherwise=answer(200, {"name": "Autumn"})) as server, client(server.base_url) as ads:
+        assert (await ads.ad_account(calls.ACCOUNT).ad_sets.get(calls.THING)).name == "Autumn"

@@ -515,10 +515,10 @@ def test_a_process_without_another_file_says_so_and_goes_on_when_it_has_some(ser
             resource.setrlimit(resource.RLIMIT_NOFILE, (next_file, limit[1]))
             try:
                 with pytest.raises(ConnectionFailed, match="ulimit -n"):
-                    await ads.ad_account(calls.ACCOUNT).get()
+                    await ads.ad_account(calls.THING).get()
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, limit)
-            await ads.ad_account(calls.ACCOUNT).get()
+            await ads.ad_account(calls.THING).get()
 
     asyncio.run(without_and_with())
 

@@ -586,7 +586,7 @@ async def test_a_list_goes_to_no_other_audience() -> None:
             await audiences.upload_file(PEOPLE, audience_id=ACCOUNT)
         assert not place.content
         place.audience_id = ACCOUNT
-        with pytest.raises(InvalidAnswer, match=f"is about audience {ACCOUNT} and not about {place.place_id}"):
+        with pytest.raises(InvalidAnswer, match=f"is about {ACCOUNT}, and not about {place.place_id}"):
             await audiences.upload_file(PEOPLE, name="Fans")
 
 
