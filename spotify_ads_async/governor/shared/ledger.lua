@@ -101,7 +101,11 @@ local function share(window)
       if owner.short and name ~= mine then others[name], window.active = owner, window.active + 1 end
     end
   end
-  if bulk == 0 then state.overtaken = 0 end
+  if bulk == 0 then
+    state.overtaken = 0
+  elseif at > (state.bulk_left or 0) + report.cycle then -- one in each window at least
+    state.overtaken = math.max(state.overtaken, BULK_TURN)
+  end
   window.free, window.soon = capacity - redis.call('ZCARD', window.tokens), {}
   local soon = redis.call('ZRANGEBYSCORE', window.tokens, '-inf', text(at + message.horizon), 'WITHSCORES')
   for i = 1, #soon, 2 do
@@ -144,7 +148,7 @@ local function draw(window, number, bulk)
     at = math.max(at, back[2])
     if not bulk then state.overtaken = state.overtaken + 1 end
   end
-  if bulk then state.overtaken = math.max(0, state.overtaken - BULK_TURN) end
+  if bulk then state.overtaken, state.bulk_left = math.max(0, state.overtaken - BULK_TURN), window.now end
   window.allowed = window.allowed - 1
   put(window, number, window.now + lease + window.report.cycle)
   return at

@@ -84,6 +84,8 @@ class _Window:
         others = {name: owner for name, owner in lately.items() if name != mine and owner.short}
         if not any(owner.bulk for owner in lately.values()):
             state.overtaken = 0
+        elif at > state.bulk_left + report.cycle:  # one in each window at least
+            state.overtaken = max(state.overtaken, BULK_TURN)
         capacity = min([report.owner.usable, *(owner.usable for owner in owners.values())])
         self.active = 1 + len(others)
         self.opens = max(at, state.closed, state.paused)
@@ -122,7 +124,7 @@ class _Window:
             at = max(at, due)
             state.overtaken += not bulk
         if bulk:
-            state.overtaken = max(0, state.overtaken - BULK_TURN)
+            state.overtaken, state.bulk_left = max(0, state.overtaken - BULK_TURN), self.now
         self.allowed -= 1
         state.tokens[f"{self.message.owner}:{number}"] = self.now + self.message.lease + self.report.cycle
         return at

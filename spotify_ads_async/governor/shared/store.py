@@ -97,7 +97,8 @@ class Reply(msgspec.Struct, kw_only=True):
 class State(msgspec.Struct):
     """What the store keeps of a window; Redis keeps its ``tokens`` apart. Times are of its clock's ``run``.
 
-    While bulk requests wait, so many interactive ones have ``overtaken`` them that found no free token either.
+    While bulk requests wait, so many interactive ones have ``overtaken`` them that found no free token either. The last
+    of them left at ``bulk_left``.
     """
 
     epoch: str = ""
@@ -109,6 +110,7 @@ class State(msgspec.Struct):
     cause: str = ""
     smooth: bool = False
     overtaken: int = 0
+    bulk_left: int = 0
     capacity: int = 0
     cycle: int = 0
     owners: dict[str, Owner] = {}

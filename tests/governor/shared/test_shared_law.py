@@ -716,6 +716,30 @@ def test_an_interactive_call_finds_a_token_beside_another_processes_bulk_job() -
     run_virtually(lambda _: scenario())
 
 
+def test_one_bulk_request_in_each_window_leaves_beside_another_processes_interactive_ones() -> None:
+    """They find a free token each time, so that they overtake nobody, and bulk leaves the other one to them."""
+
+    async def scenario() -> None:
+        limit = Limit("ip", requests=2, window=30.0)
+        fleet, loop = Fleet(seed=29, processes=2, limits=[limit]), asyncio.get_running_loop()
+        async with fleet.governor(0) as calls, fleet.governor(1) as bulk:
+
+            async def call() -> None:
+                while True:
+                    await fleet.request(calls, 0)
+                    await asyncio.sleep(25.0)
+
+            calling, waits = asyncio.create_task(call()), list[float]()
+            for _ in range(8):
+                began = loop.time()
+                async with asyncio.timeout(2 * limit.window), bulk.admit({"ip"}, priority=Priority.BULK):
+                    waits.append(loop.time() - began)
+            calling.cancel()
+        assert max(waits) < limit.window + 1.0
+
+    run_virtually(lambda _: scenario())
+
+
 def test_a_governor_lifts_the_pauses_of_its_own_windows_for_every_process() -> None:
     async def scenario() -> None:
         server, rng, loop = VirtualServer(), random.Random(13), asyncio.get_running_loop()  # noqa: S311 (load, no secrets)
