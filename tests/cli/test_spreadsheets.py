@@ -84,7 +84,7 @@ def test_what_gnumeric_saves_of_an_export_changes_nothing(spotify_ads: CommandLi
         ({"ad_sets": [{"name": "An ad set"}]}, "a list leaves out the id of one of the ad sets: nothing was exported"),
         ({"ad_sets": [{"id": AD_SET, "budget": {"currency": "JPY"}}]}, f"the budget of {AD_SET} is in JPY"),
         left_to_soak(({"paging": {"total_results": 3}}, "were all read before: the server repeats itself")),
-        ({"id": AD_SET}, f"the answer is about ad account {AD_SET} and not about"),
+        ({"id": AD_SET}, f"cannot be read: it is about {AD_SET}, and not about"),
     ],
 )
 def test_what_cannot_be_vouched_for_is_not_exported(

@@ -30,7 +30,6 @@ from spotify_ads_async.bulk.store.journal import Journal
 from spotify_ads_async.bulk.store.plan_file import PlanFile
 from spotify_ads_async.bulk.store.planning_rows import Decided, ReadRow, Repeated
 from spotify_ads_async.client import AdsClient
-from spotify_ads_async.errors import InvalidAnswer
 from spotify_ads_async.locks import taken_off_loop
 from spotify_ads_async.operations import GET_AD_ACCOUNT
 from spotify_ads_async.pagination import ListCall
@@ -81,16 +80,8 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def currency_of(ads: AdsClient, ad_account_id: str) -> str:
-    """The account's currency; nothing where it has none yet.
-
-    Raises:
-        InvalidAnswer: the answer is about another account.
-    """
+    """The account's currency; nothing where it has none yet."""
     account = await ads.call(GET_AD_ACCOUNT, path={"ad_account_id": ad_account_id})
-    if (account.id or ad_account_id).lower() != ad_account_id.lower():
-        raise InvalidAnswer(
-            f"the answer is about ad account {account.id} and not about {ad_account_id}", operation=GET_AD_ACCOUNT.id
-        )
     return (account.currency_code or "").upper()
 
 
