@@ -4,27 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
 
 import pytest
-from support.virtual_time import VirtualTimeLoop, run_virtually
+from support.virtual_time import VirtualTimeLoop, virtual
 
 from spotify_ads_async.errors import ConfigurationError, QuotaTimeout, RateLimited
 from spotify_ads_async.events import Event
 from spotify_ads_async.governor import Admitted, Governor, Limit, Priority, Waiting, WaitRefused
 
 BOTH = (Limit("client_id", requests=2, window=30.0), Limit("ip", requests=2, window=10.0))
-
-
-def virtual(test: Callable[[VirtualTimeLoop], Awaitable[None]]) -> Callable[[], None]:
-    def run() -> None:
-        async def program(loop: VirtualTimeLoop) -> None:
-            await test(loop)
-
-        run_virtually(program)
-
-    run.__name__ = test.__name__
-    return run
 
 
 async def send(governor: Governor, *limits: str, max_wait: float | None = None, bulk: bool = False) -> None:

@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import os
 import warnings
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.effort import examples
-from support.virtual_time import VirtualTimeLoop, run_virtually
+from support.virtual_time import VirtualTimeLoop, run_virtually, virtual
 
 from spotify_ads_async.errors import ConfigurationError, QuotaTimeout, RateLimited
 from spotify_ads_async.governor import Governor, Limit, Priority
@@ -24,19 +24,6 @@ ALL = (
     Limit("ip", requests=10, window=10.0),
     Limit("reporting", requests=3, window=30.0),
 )
-
-
-def virtual(test: Callable[[VirtualTimeLoop], Awaitable[None]]) -> Callable[[], None]:
-    """Run an asynchronous test in virtual time."""
-
-    def run() -> None:
-        async def program(loop: VirtualTimeLoop) -> None:
-            await test(loop)
-
-        run_virtually(program)
-
-    run.__name__ = test.__name__
-    return run
 
 
 async def send(governor: Governor, limits: Collection[str] = ("ip",), *, trip: float = 0.0, **options: object) -> None:

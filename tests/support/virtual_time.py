@@ -6,7 +6,7 @@ import asyncio
 import functools
 import selectors
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import pytest
@@ -72,6 +72,19 @@ def run_virtually(program: Callable[[VirtualTimeLoop], Coroutine[Any, Any, Resul
         return result
     finally:
         loop.close()
+
+
+def virtual(test: Callable[[VirtualTimeLoop], Awaitable[None]]) -> Callable[[], None]:
+    """Run an asynchronous test in virtual time."""
+
+    def run() -> None:
+        async def program(loop: VirtualTimeLoop) -> None:
+            await test(loop)
+
+        run_virtually(program)
+
+    run.__name__ = test.__name__
+    return run
 
 
 class _WaitingSelector(selectors.DefaultSelector):
