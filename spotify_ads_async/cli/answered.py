@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.effects import shown
+from spotify_ads_async.bulk.plan.json_values import is_array, is_object
 from spotify_ads_async.bulk.plan.state import NO_SHAPE, Shape, State, same, state_of
 from spotify_ads_async.bulk.records import RowWork, StepState
 from spotify_ads_async.bulk.run.outcomes import compared, reworded
@@ -56,20 +57,16 @@ def require_asked(shape: Shape, sent: State, found: State) -> None:
 
 def _otherwise(sent: object, found: object, shape: Shape, path: str = "") -> Iterator[str]:
     """What of a request is not there, each with what is there instead."""
-    match sent, found:
-        case dict(), dict():
-            wanted, there = cast("dict[str, object]", sent), cast("dict[str, object]", found)
-            for name, value in wanted.items():
-                if name in there or name not in shape.unanswered:
-                    inside = shape.inner.get(name) or shape.listed.get(name) or NO_SHAPE
-                    yield from _otherwise(value, there.get(name), inside, f"{path}.{name}".lstrip("."))
-        case list(), list():
-            ours, theirs = cast("list[object]", sent), cast("list[object]", found)
-            if ours and not (len(ours) == len(theirs) and all(_is_among(theirs, one, shape) for one in ours)):
-                yield f"{path} is {shown(theirs)}"
-        case _:
-            if not same(sent, None) and not same(sent, found) and not reworded(sent, found):
-                yield f"{path} is {'not there' if found is None else shown(found)}"
+    if is_object(sent) and is_object(found):
+        for name, value in sent.items():
+            if name in found or name not in shape.unanswered:
+                inside = shape.inner.get(name) or shape.listed.get(name) or NO_SHAPE
+                yield from _otherwise(value, found.get(name), inside, f"{path}.{name}".lstrip("."))
+    elif is_array(sent) and is_array(found):
+        if sent and not (len(sent) == len(found) and all(_is_among(found, one, shape) for one in sent)):
+            yield f"{path} is {shown(found)}"
+    elif not same(sent, None) and not same(sent, found) and not reworded(sent, found):
+        yield f"{path} is {'not there' if found is None else shown(found)}"
 
 
 def _is_among(there: Sequence[object], wanted: object, shape: Shape) -> bool:
