@@ -10,7 +10,7 @@ import asyncio
 import functools
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import product
 from typing import Annotated, Any, TypeAlias
 
@@ -23,10 +23,18 @@ from dlt.extract import DltResource, DltSource
 from spotify_ads_async import UNSET, AdAccount, AdsClient, Governor, Limit
 from spotify_ads_async.dlt.reports import Batch, InsightStream, ReportStream, Row, row_of
 from spotify_ads_async.errors import ConfigurationError, InvalidAnswer, RateLimited, RequestRejected, SpotifyAdsError
-from spotify_ads_async.models import InsightDimension, ReportEntityType, ReportFieldType, ReportGranularity
+from spotify_ads_async.models import (
+    CampaignSortField,
+    ChangeHistorySortField,
+    InsightDimension,
+    ReportEntityType,
+    ReportFieldType,
+    ReportGranularity,
+    SortDirection,
+)
 from spotify_ads_async.pagination import ListCall
 from spotify_ads_async.settings import Settings, settings_from
-from spotify_ads_async.types import Secret, UnsetType
+from spotify_ads_async.types import Secret, UnsetType, in_utc
 from spotify_ads_async.validation.rules.reports import NO_INSIGHT_METRICS
 
 __all__ = ["DEFAULT_METRICS", "backfill", "spotify_ads"]
@@ -42,7 +50,7 @@ DEFAULT_METRICS: tuple[str, ...] = (*_DELIVERY, *_PLAYS)
 """What Ads Manager shows of a campaign, without breakdowns."""
 
 _CURSOR_OVERLAP = timedelta(minutes=10)
-"""Campaigns changed while the last walk went on may be older than the newest that it saw."""
+"""Whole seconds, and replicas of the server: what changed about the remembered moment is read again."""
 _BATCHES_AHEAD = 4
 _ENTITIES = (ReportEntityType.CAMPAIGN, ReportEntityType.AD_SET, ReportEntityType.AD)
 _PROBLEMS = dlt.mark.make_hints(table_name="load_problems", write_disposition="append")
@@ -234,38 +242,63 @@ def _listed(list_of: Callable[[AdAccount], ListCall[Any]]) -> Callable[[AdAccoun
     return rows
 
 
-def _since(stream: str, moment: str, list_of: Callable[[AdAccount, datetime | UnsetType], ListCall[Any]]) -> _Read:
-    """What changed since the last load. One moment per account is remembered, and only after its walk has ended."""
+def _since(
+    stream: str,
+    moment: str,
+    newest_of: Callable[[AdAccount], ListCall[Any]],
+    list_of: Callable[[AdAccount, datetime | UnsetType], ListCall[Any]],
+) -> _Read:
+    """What changed since the last load. One moment per account is remembered, and only after its walk has ended.
+
+    It is that of the newest change before the walk began: a walk may take hours, and what changes meanwhile in front of
+    its place is older than what it sees behind.
+    """
 
     async def rows(account: AdAccount) -> AsyncIterator[Batch]:
         cursors: dict[str, str] = dlt.current.resource_state(stream)
-        newest = cursors.get(account.id, "")
-        since = datetime.fromisoformat(newest) - _CURSOR_OVERLAP if newest else UNSET
+        before = cursors.get(account.id, "")
+        since = datetime.fromisoformat(before) - _CURSOR_OVERLAP if before else UNSET
+        newest = [row_of(item).get(moment) for item in (await newest_of(account)).items]
         async for batch in _listed(lambda account: list_of(account, since))(account):
-            newest = max(newest, *(row[moment].isoformat() if row.get(moment) else "" for row in batch), "")
             yield batch
-        if newest:
-            cursors[account.id] = newest
+        if newest and newest[0]:
+            cursors[account.id] = max(before, newest[0].isoformat())
 
     return rows
 
 
 _MERGED: Mapping[str, _Read] = {
     "ad_accounts": _ad_account,
-    "campaigns": _since("campaigns", "updated_at", lambda account, since: account.campaigns.list(updated_at_gte=since)),
+    "campaigns": _since(
+        "campaigns",
+        "updated_at",
+        lambda account: account.campaigns.list(
+            sort_field=CampaignSortField.UPDATED_AT, sort_direction=SortDirection.DESC, limit=1
+        ),
+        lambda account, since: account.campaigns.list(updated_at_gte=since),
+    ),
     "ad_sets": _listed(lambda account: account.ad_sets.list()),
     "ads": _listed(lambda account: account.ads.list()),
     "assets": _listed(lambda account: account.assets.list()),
     "audiences": _listed(lambda account: account.audiences.list()),
     "change_history": _since(
-        "change_history", "timestamp", lambda account, since: account.change_history.list(created_gte=since)
+        "change_history",
+        "timestamp",
+        lambda account: account.change_history.list(
+            sort_field=ChangeHistorySortField.TIMESTAMP, sort_direction=SortDirection.DESC, limit=1
+        ),
+        lambda account, since: account.change_history.list(created_gte=since),
     ),
 }
 
 
 def _day(value: date | str, name: str) -> date:
+    """A day in UTC. A time without an offset is UTC's already, as in reports."""
     if isinstance(value, datetime):
-        return value.astimezone(UTC).date()
+        moment = in_utc(value)
+        if value.time() == time() != moment.time():
+            raise ConfigurationError(f"{name} {value.isoformat()} is amid {moment.date()} in UTC: name a day of UTC")
+        return moment.date()
     try:
         return value if isinstance(value, date) else date.fromisoformat(value)
     except (TypeError, ValueError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +23,7 @@ class AdsServer:
     """``rows`` are those of reports and ``entities`` those of lists, by account.
 
     ``refuses`` is status by account, metric or first day. The first ``answers`` of all requests are answered, and
-    others as soon as it is more.
+    others as soon as it is more. ``before_answer`` is called with each request.
     """
 
     currencies: dict[str, str]
@@ -32,6 +32,7 @@ class AdsServer:
     refuses: dict[str, int] = field(default_factory=dict)
     asked: list[web.Request] = field(default_factory=list)
     answers: float = math.inf
+    before_answer: Callable[[web.Request], None] = lambda _request: None
     base_url: str = ""
 
     def reports_asked(self, account: str) -> list[tuple[str, str]]:
@@ -45,6 +46,7 @@ class AdsServer:
 
     async def answer(self, request: web.Request) -> web.Response:
         self.asked.append(request)
+        self.before_answer(request)
         while len(self.asked) > self.answers:  # noqa: ASYNC110 (a test sets it in another thread)
             await asyncio.sleep(0.01)
         parts = request.path.removeprefix("/ads/v3/").split("/")

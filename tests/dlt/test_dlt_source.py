@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -17,6 +17,7 @@ from typing import Any
 
 import dlt
 import pytest
+from aiohttp import web
 from dlt.pipeline.exceptions import PipelineStepFailed
 from support.free_ports import free_port
 
@@ -175,8 +176,8 @@ def test_a_refused_metric_is_named_and_other_streams_load(server: AdsServer, war
 
 def test_new_values_load_and_archived_entities_stay(server: AdsServer, warehouse: Warehouse) -> None:
     server.entities["campaigns"][A] = [
-        {"id": "1", "name": "One", "status": "ACTIVE", "updated_at": "2026-01-01T00:00:00Z"},
         {"id": "2", "name": "Two", "status": "SNOOZED", "updated_at": "2026-01-02T00:00:00Z"},
+        {"id": "1", "name": "One", "status": "ACTIVE", "updated_at": "2026-01-01T00:00:00Z"},
     ]
     warehouse.load("campaigns")
     server.entities["campaigns"][A] = [
@@ -184,8 +185,28 @@ def test_new_values_load_and_archived_entities_stay(server: AdsServer, warehouse
     ]
     warehouse.load("campaigns")
     assert warehouse.read("id, status", "campaigns") == [("1", "ARCHIVED"), ("2", "SNOOZED")]
-    lists = [one.query.get("updated_at_gte") for one in server.asked if one.path.endswith("/campaigns")]
-    assert lists == [None, "2026-01-01T23:50:00Z"], "the second load asks for what changed since the first"
+    assert changed_since(server) == [None, "2026-01-01T23:50:00Z"], "the second load asks for what changed since"
+
+
+def changed_since(server: AdsServer) -> list[str | None]:
+    """Since when each walk over campaigns asked for changes."""
+    lists = [one.query for one in server.asked if one.path.endswith("/campaigns") and one.query.get("offset") == "0"]
+    return [query.get("updated_at_gte") for query in lists]
+
+
+def test_a_change_in_front_of_a_long_walk_is_read_by_the_next(server: AdsServer, warehouse: Warehouse) -> None:
+    campaigns: list[dict[str, Any]] = [{"id": str(one), "updated_at": "2026-01-01T00:00:00Z"} for one in range(60)]
+    server.entities["campaigns"][A] = campaigns
+
+    def change(request: web.Request) -> None:
+        if request.query.get("offset", "0") != "0":
+            campaigns[0]["updated_at"] = "2026-01-01T01:00:00Z"  # its page was read an hour before the last one
+            campaigns[-1]["updated_at"] = "2026-01-01T02:00:00Z"
+
+    server.before_answer = change
+    warehouse.load("campaigns")
+    warehouse.load("campaigns")
+    assert changed_since(server) == [None, "2025-12-31T23:50:00Z"]
 
 
 @pytest.mark.soak
@@ -410,6 +431,7 @@ def test_days_asked_for(granularity: ReportGranularity, settled: list[Any], expe
         {"start": "31/01/2026"},
         {"start": None},
         {"start": "2026-02-01", "end": "2026-01-01"},
+        {"end": datetime(2026, 2, 1, tzinfo=timezone(timedelta(hours=1)))},
         {"lookback_days": -1},
         {"lookback_days": "7"},
         {"metrics": ()},
@@ -421,6 +443,17 @@ def test_days_asked_for(granularity: ReportGranularity, settled: list[Any], expe
 def test_wrong_options_are_refused_before_anything_is_asked(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         spotify_ads(**{"accounts": ["a"], **options})
+
+
+def test_a_time_without_an_offset_is_utc_as_in_reports(
+    server: AdsServer, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as east:
+        east.setenv("TZ", "Europe/Berlin")
+        time.tzset()
+        warehouse.load(start=datetime(2026, 1, 1), end=datetime(2026, 1, 3))  # noqa: DTZ001 - the test's subject
+    time.tzset()
+    assert server.reports_asked(A) == [("2026-01-01", "2026-01-03")]
 
 
 def test_a_backfill_in_slices_without_days_is_refused() -> None:
