@@ -39,7 +39,7 @@ from spotify_ads_async.errors import ConfigurationError, ConnectionFailed
 from spotify_ads_async.forks import LEFT_TO_THE_PARENT, when_forked
 from spotify_ads_async.loops import LoopAway, on_loop
 from spotify_ads_async.network.options import Proxy, TransportOptions
-from spotify_ads_async.network.problems import explained_connection_error
+from spotify_ads_async.network.problems import ProxyHungUpError, explained_connection_error, hung_up
 from spotify_ads_async.network.time_limits import TimeLimits
 
 __all__ = ["Connections", "Leave", "TimeLimit", "leave_to_send", "open_http", "proxy_on_the_way"]
@@ -175,8 +175,11 @@ class _Connector(aiohttp.TCPConnector):
     ) -> ResponseHandler:
         try:
             protocol = await super()._create_connection(req, traces, timeout)
-        except (OSError, aiohttp.ClientError):
+        except (OSError, aiohttp.ClientError) as problem:
             self.clear_dns_cache()  # the server may have moved: whoever tries again asks for its address again
+            if req.proxy is not None and hung_up(problem):
+                # Aiohttp says what it says of a request that left.
+                raise ProxyHungUpError(req.connection_key, OSError()) from problem
             raise
         if (leave := leave_to_send.get()) is not None and (again := leave.renewal()) is not None:
             try:

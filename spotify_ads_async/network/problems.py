@@ -13,9 +13,11 @@ from aiohttp import hdrs
 from spotify_ads_async.network.options import Proxy
 
 __all__ = [
+    "ProxyHungUpError",
     "by_way_of",
     "explained_connection_error",
     "explained_proxy_error",
+    "hung_up",
     "is_of_proxy",
     "never_left",
     "what_to_do_about",
@@ -28,6 +30,10 @@ _UNTRUSTED = (
     "where a proxy or a firewall of your company opens TLS, name its certificate authority (SPOTIFY_ADS_CA_FILE,"
     " ca_file, or SSL_CERT_FILE)"
 )
+
+
+class ProxyHungUpError(aiohttp.ClientProxyConnectionError):
+    """A proxy ended the connection before it gave a way to the server behind it."""
 
 
 def what_to_do_about(problem: aiohttp.ClientConnectorCertificateError) -> str:
@@ -49,11 +55,22 @@ def never_left(problem: BaseException) -> bool:
     return isinstance(problem, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError) or is_of_proxy(problem)
 
 
+def hung_up(problem: BaseException) -> bool:
+    """Whether a connection that was there ended, and did not merely take too long."""
+    ended = isinstance(problem, aiohttp.ServerDisconnectedError | OSError)
+    return ended and not isinstance(problem, TimeoutError) and not never_left(problem)
+
+
 def explained_proxy_error(
     problem: aiohttp.ClientResponseError | aiohttp.ClientProxyConnectionError, proxy: Proxy | None
 ) -> str:
     """What a proxy's failure means, and what to do. Nothing left for the server behind it."""
     name = "the proxy" if proxy is None else f"the proxy {proxy.name}"
+    if isinstance(problem, ProxyHungUpError):
+        return (
+            f"{name} hung up before it gave a connection: try again, ask whoever runs it, or list the host in NO_PROXY"
+            " (no_proxy)"
+        )
     if isinstance(problem, aiohttp.ClientProxyConnectionError):
         return (
             f"{name} cannot be reached ({_reason(problem.os_error)}): check that it runs, and its address"

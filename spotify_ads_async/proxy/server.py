@@ -99,7 +99,7 @@ class QuotaProxy:
         self._credentials, self._key = credentials, key
         self._host, self._port, self._most_waiting, self._longest_wait = host, port, most_waiting, longest_wait
         self._transport = options = transport or TransportOptions(connections=1_000)
-        self._patience = aiohttp.ClientTimeout(sock_connect=options.connect_timeout, sock_read=options.read_timeout)
+        self._patience = aiohttp.ClientTimeout(connect=options.connect_timeout, sock_read=options.read_timeout)
         self._scopes: dict[str | None, Scope] = {}
         self._metrics = Metrics(governor.snapshot)
         self._waiting = self._buffered = 0

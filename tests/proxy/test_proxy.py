@@ -189,7 +189,7 @@ async def test_nothing_is_sent_twice(http: aiohttp.ClientSession, method: str, b
     assert len(server.received) == 2
 
 
-@pytest.mark.parametrize("refusal", [answer(407, b""), answer(503, b""), raw(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")])
+@pytest.mark.parametrize("refusal", [answer(407), answer(503), raw(b"SSH-2.0-OpenSSH_9.2\r\n\r\n"), reset, raw(b"")])
 async def test_what_a_proxy_on_the_way_refuses_was_not_sent_and_costs_nothing(
     http: aiohttp.ClientSession, refusal: object
 ) -> None:
@@ -202,6 +202,19 @@ async def test_what_a_proxy_on_the_way_refuses_was_not_sent_and_costs_nothing(
             http.post(f"{proxy.base_url}/businesses", headers=SIGNED, data=b"{}") as got,
         ):
             assert (got.status, got.headers["X-Quota-Proxy"]) == (502, "refused")
+            assert "the request was not sent" in (await got.json())["error"]
+        assert [window.available for window in governor.snapshot().windows] == [5]
+
+
+async def test_a_proxy_on_the_way_that_says_nothing_is_given_up_and_costs_nothing(http: aiohttp.ClientSession) -> None:
+    governor = Governor([Limit("ip", requests=5, window=600.0)])
+    async with RawServer(otherwise=stall) as company:
+        way = TransportOptions(proxy=f"http://127.0.0.1:{company.port}", connect_timeout=0.2)
+        async with (
+            governor,
+            QuotaProxy(governor, upstream="https://ads.example/ads/v3", port=0, transport=way) as proxy,
+            http.post(f"{proxy.base_url}/businesses", headers=SIGNED, data=b"{}") as got,
+        ):
             assert "the request was not sent" in (await got.json())["error"]
         assert [window.available for window in governor.snapshot().windows] == [5]
 

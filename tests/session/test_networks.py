@@ -23,7 +23,7 @@ from support import calls
 from support.calls import client
 from support.connect_proxy import ConnectProxy
 from support.free_ports import free_port
-from support.raw_server import Connection, RawServer, answer, raw, stall
+from support.raw_server import Behaviour, Connection, RawServer, answer, raw, reset, stall
 from support.server_thread import server_in_a_thread
 from support.tinyproxy import tinyproxy
 
@@ -32,6 +32,8 @@ from spotify_ads_async import (
     ConfigurationError,
     ConnectionFailed,
     Governor,
+    Limit,
+    OutcomeUnknown,
     RefreshToken,
     RetryPolicy,
     Secret,
@@ -193,6 +195,55 @@ async def test_what_is_no_proxy_is_named_and_nothing_left(said: bytes) -> None:
                         await call.by(ads)
                     assert not caught.value.may_have_taken_effect
                     assert "canary" not in f"{caught.value!r}"
+
+
+HANG_UPS = {"silently": raw(b""), "with a reset": reset, "amid its answer": raw(b"HTTP/1.1 200 Conn")}
+
+
+@pytest.mark.parametrize("hang_up", HANG_UPS.values(), ids=HANG_UPS)
+async def test_a_proxy_that_hangs_up_is_named_and_nothing_left(hang_up: Behaviour) -> None:
+    async with RawServer(otherwise=hang_up) as other:
+        options = TransportOptions(proxy=f"http://me:canary@127.0.0.1:{other.port}")
+        credentials = RefreshToken("an-app", "its-secret", "refresh-0")
+        for given in ("a-token", credentials):
+            async with client("https://ads.example/ads/v3", given, transport=options, policy=calls.ONCE) as ads:
+                for call in (calls.READ, calls.WRITE, calls.CREATE):
+                    with pytest.raises(
+                        ConnectionFailed, match=rf"the proxy 127\.0\.0\.1:{other.port} hung up"
+                    ) as caught:
+                        await call.by(ads)
+                    assert not caught.value.may_have_taken_effect
+                    assert "after the request left" not in str(caught.value)
+                    assert "canary" not in f"{caught.value!r}"
+
+
+async def test_a_write_is_sent_once_the_proxy_hangs_up_no_more(authority: trustme.CA, authority_file: Path) -> None:
+    """Nothing left before, so that it is asked for again whatever it is, and costs no quota."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(HOST).configure_cert(context)
+    received: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        received.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 500 Whatever\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    hung_up = 0
+
+    def hang_up() -> bool:
+        nonlocal hung_up
+        hung_up += 1
+        return hung_up <= 2
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    async with server, ConnectProxy(server.sockets[0].getsockname()[1], hangs_up=hang_up) as proxy:
+        options = TransportOptions(proxy=f"http://127.0.0.1:{proxy.port}", ca_file=authority_file)
+        governor = Governor([Limit("ip", requests=5, window=600.0)])
+        async with governor, client(f"https://{HOST}/ads/v3", governor=governor, transport=options) as ads:
+            with pytest.raises(OutcomeUnknown):
+                await calls.WRITE.by(ads)
+            assert [window.available for window in governor.snapshot().windows] == [4]
+    assert (hung_up, len(received)) == (3, 1)
 
 
 @pytest.mark.parametrize(("connect", "whole"), [(0.05, 9.0), (9.0, 0.05)])

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+from collections.abc import Callable
 from typing import Self
 
 
 class ConnectProxy:
-    """Takes CONNECT alone, from whoever has the login."""
+    """Takes CONNECT alone, from whoever has the login, unless it hangs up on whoever comes."""
 
-    def __init__(self, port: int, *, user: str = "", password: str = "") -> None:
+    def __init__(
+        self, port: int, *, user: str = "", password: str = "", hangs_up: Callable[[], bool] = lambda: False
+    ) -> None:
         self._there = port
+        self._hangs_up = hangs_up
         self._login = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode() if user else ""
         self.asked: list[str] = []
         self.refused = 0
@@ -28,6 +32,9 @@ class ConnectProxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        if self._hangs_up():
+            writer.close()
+            return
         first, *lines = head.split("\r\n")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
         method, target, _ = first.split(" ")
