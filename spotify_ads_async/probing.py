@@ -24,7 +24,6 @@ from spotify_ads_async.network.ratelimit_headers import rate_headers
 from spotify_ads_async.operations import (
     CREATE_AD_SET_DRAFT,
     CREATE_CAMPAIGN_DRAFT,
-    DELETE_CAMPAIGN_DRAFT,
     GET_AD_SET_DRAFT,
     UPDATE_AD_SET_DRAFT,
 )
@@ -121,7 +120,7 @@ async def _deleted(ads: AdsClient, path: Mapping[str, str], making: Awaitable[Ca
     try:
         with anyio.fail_after(_CLEANUP_SECONDS, shield=True):
             name = (await making).id or name
-            await ads.call(DELETE_CAMPAIGN_DRAFT, path={**path, "draft_campaign_id": name})
+            await ads.ad_account(path["ad_account_id"]).trees.delete(name)
     except TimeoutError:
         return (
             f"the draft of the probe, {name}, may be there still: deleting it took longer than {_CLEANUP_SECONDS:.0f} s"

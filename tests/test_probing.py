@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from support.lasting_drafts import keep_drafts
 
 from spotify_ads_async import PUBLISHED_LIMITS, AdsClient, PermissionDenied
 from spotify_ads_async.emulator import Emulator
@@ -62,6 +63,19 @@ async def test_a_draft_that_cannot_be_deleted_again_is_named(caplog: pytest.LogC
         with pytest.raises(PermissionDenied) as refused:
             await probe(ads, server.ad_account_id)
         assert "could not be deleted again" in refused.value.__notes__[0]
+
+
+async def test_a_draft_that_is_there_after_its_deletion_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    async with (
+        Emulator(ad_sets=1, latency=0.0, limits=None) as server,
+        AdsClient("token", base_url=server.base_url) as ads,
+    ):
+        keep_drafts(server)
+        assert (await probe(ads, server.ad_account_id))[1] is False
+        (draft,) = server.store.account(server.ad_account_id).campaign_drafts
+        assert (
+            f"{draft['id']}, could not be deleted again: the server answered that the draft is deleted" in caplog.text
+        )
 
 
 async def test_giving_up_while_the_draft_is_made_leaves_none() -> None:

@@ -90,7 +90,7 @@ def delete(ids: Ids, *, yes: Yes = False, ad_account: AdAccount = None) -> None:
     """Delete drafts with everything in them. What is live stays as it is."""
 
     async def one(account: Account, draft_id: str) -> bool:
-        await account.drafts.campaigns.delete(draft_id)
+        await account.trees.delete(draft_id)
         say(f"{draft_id}: deleted")
         return True
 

@@ -7,8 +7,9 @@ from typing import Protocol
 from spotify_ads_async.core.session import Session
 from spotify_ads_async.models import CampaignStatus, PublishAction
 from spotify_ads_async.trees.comparing import Difference
+from spotify_ads_async.trees.deleting import delete_campaign_draft
 from spotify_ads_async.trees.going_live import GoingLive, Published
-from spotify_ads_async.trees.making import Begun, Maker, delete_ad_set_draft, is_there
+from spotify_ads_async.trees.making import Begun, Maker, delete_ad_set_draft, is_listed
 from spotify_ads_async.trees.plans import AdSetPlan, CampaignPlan, LeftOut
 from spotify_ads_async.trees.reading import Reader
 
@@ -110,7 +111,7 @@ class CampaignCopy(_Copy):
 
     async def is_draft(self, draft_id: str) -> bool:
         """Whether its draft is there."""
-        return await is_there(self._account, draft_id)
+        return await is_listed(self._account, draft_id)
 
     async def is_live(self, draft_id: str) -> bool:
         """Whether it is live."""
@@ -118,7 +119,7 @@ class CampaignCopy(_Copy):
 
     async def delete(self, draft_id: str) -> None:
         """Delete its draft."""
-        await self._account.drafts.campaigns.delete(draft_id)
+        await delete_campaign_draft(self._account, draft_id)
 
 
 class AdSetCopy(_Copy):

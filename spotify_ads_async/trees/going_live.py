@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 import msgspec
 
 from spotify_ads_async.core.session import Session
-from spotify_ads_async.errors import InvalidAnswer, NotFound, OutcomeUnknown, RequestRejected, SpotifyAdsError
+from spotify_ads_async.errors import InvalidAnswer, OutcomeUnknown, RequestRejected, SpotifyAdsError
 from spotify_ads_async.models import (
     AdSetUpdate,
     AdUpdate,
@@ -22,9 +22,10 @@ from spotify_ads_async.models import (
 )
 from spotify_ads_async.resources import AdAccountResources
 from spotify_ads_async.trees.comparing import Difference, differences, differences_in_ad_sets
+from spotify_ads_async.trees.deleting import is_there
 from spotify_ads_async.trees.plans import AdSetPlan, CampaignPlan, PartPlan
 from spotify_ads_async.trees.reading import Reader
-from spotify_ads_async.types import Answer, decode_hook
+from spotify_ads_async.types import decode_hook
 
 __all__ = ["GoingLive", "Published"]
 
@@ -76,37 +77,33 @@ class GoingLive:
     async def errors(
         self, campaign_id: str, action: PublishAction, version: int | None = None
     ) -> list[DraftValidationError]:
-        """VALIDATE or PUBLISH a draft, at the version that it has now if left out: what keeps it from going live."""
-        known = (await self.draft(campaign_id))[1] if version is None else version
-        done = await self.act(campaign_id, action, known)
-        if action is PublishAction.PUBLISH and not done.validation_errors:
-            await self._require_published(campaign_id, done)
-        return done.validation_errors or []
-
-    async def _require_published(self, campaign_id: str, done: CampaignDraftPublishResult) -> None:
-        """Take an answer without the campaign for a publication only where the draft is gone: it may be live already.
+        """VALIDATE or PUBLISH a draft, at the version that it has now if left out: what keeps it from going live.
 
         Raises:
+            InvalidAnswer: a validation found nothing wrong, and did not say that the draft is valid either.
             OutcomeUnknown: nothing shows that the draft was published.
         """
-        if done.campaign is not None and (done.campaign.id or "").lower() == campaign_id.lower():
-            return
-        said = "the server answered without the campaign"
-        try:
-            if not await _is_there(self._account.drafts.campaigns.get(campaign_id)):
-                return
-            said = f"{said}, and its draft is still there: look at what is live"
-        except SpotifyAdsError as problem:
-            said = f"{said}, and whether its draft is still there could not be read ({problem}): look at what is live"
-        raise OutcomeUnknown(said, operation="publishCampaignDraft", cause=InvalidAnswer(said))
+        known = (await self.draft(campaign_id))[1] if version is None else version
+        done = await self.act(campaign_id, action, known)
+        if done.validation_errors:
+            return done.validation_errors
+        shown = done.campaign is not None and (done.campaign.id or "").lower() == campaign_id.lower()
+        if action is PublishAction.PUBLISH and not shown:
+            await _require_published(self._account.drafts.campaigns.get(campaign_id))
+        if action is PublishAction.VALIDATE and not shown and done.validation_errors is None:
+            raise InvalidAnswer(
+                "the server answered, and said neither that the draft could go live nor what keeps it from that",
+                operation="publishCampaignDraft",
+            )
+        return []
 
     async def is_live(self, campaign_id: str) -> bool:
         """Whether there is a live campaign of this id, whatever its status."""
-        return await _is_there(self._account.campaigns.get(campaign_id))
+        return await is_there(self._account.campaigns.get(campaign_id))
 
     async def is_live_ad_set(self, ad_set_id: str) -> bool:
         """Whether there is a live ad set of this id."""
-        return await _is_there(self._account.ad_sets.get(ad_set_id))
+        return await is_there(self._account.ad_sets.get(ad_set_id))
 
     # ---- whole campaigns
 
@@ -295,16 +292,20 @@ class GoingLive:
         return differences_in_ad_sets([plan], ids, found)
 
 
-async def _is_there(reading: Awaitable[Answer]) -> bool:
+async def _require_published(reading: Awaitable[CampaignDraft]) -> None:
+    """Take an answer without the campaign for a publication only where the draft is gone: it may be live already.
+
+    Raises:
+        OutcomeUnknown: nothing shows that the draft was published.
+    """
+    said = "the server answered without the campaign"
     try:
-        await reading
-    except NotFound:
-        return False
-    except RequestRejected as refused:
-        if refused.status == 400:  # as ids that are not there are refused elsewhere
-            return False
-        raise
-    return True
+        if not await is_there(reading):
+            return
+        said = f"{said}, and its draft is still there: look at what is live"
+    except SpotifyAdsError as problem:
+        said = f"{said}, and whether its draft is still there could not be read ({problem}): look at what is live"
+    raise OutcomeUnknown(said, operation="publishCampaignDraft", cause=InvalidAnswer(said))
 
 
 def _held(before: CampaignStatus | None, now: CampaignStatus | None) -> str:

@@ -15,12 +15,13 @@ from spotify_ads_async.operation import Operation
 from spotify_ads_async.operations import CREATE_AD_DRAFT, CREATE_AD_SET_DRAFT, CREATE_CAMPAIGN_DRAFT
 from spotify_ads_async.resources import AdAccountResources
 from spotify_ads_async.trees.comparing import Difference, differences_in_draft
+from spotify_ads_async.trees.deleting import delete_campaign_draft, require_gone
 from spotify_ads_async.trees.plans import AdSetPlan, CampaignPlan, PartPlan
 from spotify_ads_async.trees.reading import Reader
 from spotify_ads_async.trees.tree import json_of
 from spotify_ads_async.types import Answer
 
-__all__ = ["Begun", "Made", "Maker", "OnMade", "delete_ad_set_draft", "is_there"]
+__all__ = ["Begun", "Made", "Maker", "OnMade", "delete_ad_set_draft", "is_listed"]
 
 # Deleting what was made must not hold up a Ctrl-C for ever.
 _CLEANUP_SECONDS = 30.0
@@ -48,7 +49,7 @@ OnMade = Callable[[Made], object]
 Begun = Callable[[str], Awaitable[None]]
 
 
-async def is_there(account: AdAccountResources, draft_id: str) -> bool:
+async def is_listed(account: AdAccountResources, draft_id: str) -> bool:
     """Whether there is a draft of a campaign.
 
     Reading or deleting one that is not there is refused with a 400, as other mistakes are.
@@ -68,6 +69,7 @@ async def delete_ad_set_draft(account: AdAccountResources, draft_id: str, campai
         campaign_id: of the campaign that it is in.
     """
     await account.drafts.ad_sets.delete(draft_id)
+    await require_gone(account.drafts.ad_sets.get(draft_id))
     drafts = (await account.drafts.campaigns.list(campaign_ids=[campaign_id])).items
     if not drafts or (await account.drafts.ad_sets.list(campaign_ids=[campaign_id])).items:
         return
@@ -76,7 +78,7 @@ async def delete_ad_set_draft(account: AdAccountResources, draft_id: str, campai
     if all(
         name in _BOOKKEEPING or value in (None, live.get(name), "ACTIVE_RESTRICTED") for name, value in said.items()
     ):
-        await account.drafts.campaigns.delete(campaign_id)
+        await delete_campaign_draft(account, campaign_id)
 
 
 class Maker:
@@ -128,7 +130,7 @@ class Maker:
         draft_id = _id_of("campaign", made)
 
         async def delete(draft_id: str) -> None:
-            await self._account.drafts.campaigns.delete(draft_id)
+            await delete_campaign_draft(self._account, draft_id)
             self.took_back = True
 
         async with _TakingBack(delete, "the draft of the campaign", lambda: draft_id):

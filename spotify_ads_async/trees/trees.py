@@ -18,6 +18,7 @@ from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.models import DraftValidationError, PublishAction
 from spotify_ads_async.resources import AdAccountResources
 from spotify_ads_async.trees.copying import Copier
+from spotify_ads_async.trees.deleting import delete_campaign_draft
 from spotify_ads_async.trees.drafts import DraftTree
 from spotify_ads_async.trees.exporting import exported_lines
 from spotify_ads_async.trees.files import KINDS, parse, read_file, tells_its_end
@@ -148,7 +149,7 @@ class Trees:
         plan = planner.campaign(tree, tree.campaign.name or "")
         return await Copier(self._session, self._ad_account_id, on_made).campaign(plan, None, publish=publish)
 
-    # ---- checking and publishing
+    # ---- checking, publishing and deleting
 
     async def version(self, campaign_id: str) -> int:
         """The version of a campaign's draft.
@@ -158,7 +159,12 @@ class Trees:
         return (await self._going_live.draft(campaign_id))[1]
 
     async def validate(self, campaign_id: str, *, version: int | None = None) -> list[DraftValidationError]:
-        """What keeps a campaign's draft from going live, empty where nothing does; the version is read if left out."""
+        """What keeps a campaign's draft from going live, empty where nothing does; the version is read if left out.
+
+        Raises:
+            InvalidAnswer: the server said neither that the draft could go live nor what keeps it from that.
+            SpotifyAdsError: what else a call raised.
+        """
         return await self._going_live.errors(campaign_id, PublishAction.VALIDATE, version)
 
     async def publish(self, campaign_id: str, *, version: int | None = None) -> list[DraftValidationError]:
@@ -168,6 +174,18 @@ class Trees:
         What the draft of a copy could not hold (:attr:`DraftTree.unheld`) is not set by this.
         """
         return await self._going_live.errors(campaign_id, PublishAction.PUBLISH, version)
+
+    async def delete(self, campaign_id: str) -> None:
+        """Delete a campaign's draft with everything in it, and look that it is gone: the answer does not say so.
+
+        What is live stays as it is.
+
+        Raises:
+            InvalidAnswer: the server answered that the draft is deleted, and it is still there.
+            OutcomeUnknown: whether it is still there is not known.
+            SpotifyAdsError: what else a call raised.
+        """
+        await delete_campaign_draft(self._account, campaign_id)
 
     # ---- files
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import openpyxl
 import pytest
+from support.lasting_drafts import keep_drafts
 
 from spotify_ads_async import bulk
 from spotify_ads_async.bulk.workbook.publishing import field_of
@@ -443,6 +444,17 @@ async def test_an_undo_that_is_refused_goes_on_with_the_rest(world: World) -> No
     undo = world.folder / "undo.plan"
     await bulk.plan_undo(world.ads, plan, undo)
     assert sorted(one.outcome for one in await run(world, undo)) == [bulk.RowOutcome.DONE, bulk.RowOutcome.FAILED]
+
+
+async def test_an_undo_says_where_a_deletion_had_no_effect(world: World) -> None:
+    plan = await world.plan(one_of_each(world.folder))
+    await run(world, plan)
+    keep_drafts(world.server)
+    undo = world.folder / "undo.plan"
+    await bulk.plan_undo(world.ads, plan, undo)
+    for told in await run(world, undo):
+        assert (told.outcome, "is deleted, and it is still there" in told.reason) == (bulk.RowOutcome.FAILED, True)
+    assert all(one.is_there for one in items(plan))
 
 
 async def test_an_undo_tells_of_drafts_that_a_killed_run_may_have_made(world: World) -> None:

@@ -10,8 +10,9 @@ import anyio
 import msgspec
 import pytest
 from support.calls import ONCE, client
+from support.lasting_drafts import keep_drafts
 
-from spotify_ads_async import AdAccount, InvalidRequest, OutcomeUnknown, RequestRejected
+from spotify_ads_async import AdAccount, InvalidAnswer, InvalidRequest, OutcomeUnknown, RequestRejected
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.models import AdSet, DraftValidationError
 from spotify_ads_async.trees import Made, parse
@@ -233,6 +234,40 @@ async def test_an_import_goes_on_after_its_half_made_draft_was_deleted(
     server.clear_faults()
     assert len(await account.trees.load(file, receipt=receipt, start=SOON)) == 2
     assert len(server.store.account(server.ad_account_id).campaign_drafts) == 3
+
+
+async def test_a_draft_that_is_there_after_its_deletion_is_not_made_anew(
+    server: Emulator, account: AdAccount, tmp_path: Path
+) -> None:
+    file, receipt = tmp_path / "account.jsonl", tmp_path / "receipt.jsonl"
+    await account.trees.export(file)
+    keep_drafts(server)
+    server.add_fault("error", operation="createAdDraft", status=400)
+    with pytest.raises(RequestRejected) as told:
+        await account.trees.load(file, receipt=receipt, start=SOON)
+    server.clear_faults()
+    (draft,) = server.store.account(server.ad_account_id).campaign_drafts
+    assert f"is still there, with id {draft['id']}: the server answered that the draft is" in told.value.__notes__[0]
+    for deleting in (account.trees.load(file, receipt=receipt, start=SOON), account.trees.delete(draft["id"])):
+        with pytest.raises(InvalidAnswer, match="the draft is deleted, and it is still there"):
+            await deleting
+    assert len(server.store.account(server.ad_account_id).campaign_drafts) == 1
+
+
+async def test_an_ad_set_that_is_there_after_its_deletion_is_named(server: Emulator, account: AdAccount) -> None:
+    ad_set = (await account.ad_sets.list()).items[0].id or ""
+    keep_drafts(server)
+    server.add_fault("error", operation="createAdDraft", status=400)
+    with pytest.raises(RequestRejected) as told:
+        await account.trees.clone_ad_set(ad_set, start=SOON)
+    assert "the draft of the ad set could not be deleted again and is still there" in told.value.__notes__[0]
+
+
+async def test_what_could_not_be_read_after_a_deletion_is_in_doubt(server: Emulator, account: AdAccount) -> None:
+    done = await account.trees.clone_campaign(await first_campaign(account), start=SOON)
+    server.add_fault("error", operation="getCampaignDraft", status=403)
+    with pytest.raises(OutcomeUnknown, match="whether it is gone could not be read"):
+        await account.trees.delete(done.campaign_id)
 
 
 async def test_a_receipt_of_another_account_is_refused(account: AdAccount, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from spotify_ads_async.client import AdsClient
 from spotify_ads_async.core.tasks import some_at_once
 from spotify_ads_async.errors import AuthenticationError, RequestRejected, SpotifyAdsError
 from spotify_ads_async.locks import taken_off_loop
+from spotify_ads_async.trees.deleting import require_gone
 
 __all__ = ["plan_workbook_undo", "remove"]
 
@@ -240,3 +241,4 @@ async def _take_back(ads: AdsClient, account: dict[str, str], item: NewItem, *, 
         # One that is gone already is refused as other mistakes are.
         if problem.status not in {400, 404}:
             raise
+    await require_gone(ads.call(kind.draft.get, path={**account, kind.draft.draft_path: item.draft_id}))
