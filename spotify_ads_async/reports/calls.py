@@ -220,8 +220,8 @@ def _by_entity(parts: list[list[ReportRow]], query: Query) -> list[ReportRow]:
 class TotalsCall(ReportCall[TotalsRow]):
     """Metrics of several entities together (getAggregatedTotals).
 
-    REACH and FREQUENCY count each listener once among at most 50 entities: they, and CTR, are refused beyond that.
-    IMPRESSIONS and CLICKS are summed over any number.
+    Listeners are counted once among at most 50 entities: REACH, its like and all rates are refused beyond that. What
+    adds up, which is other counts, SPEND and REVENUE, is summed over any number.
     """
 
     def _pager(self) -> Pager[TotalsRow]:

@@ -11,7 +11,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, TypeAlias
 
 from spotify_ads_async.errors import InvalidRequest
+from spotify_ads_async.models.reports import ReportFieldType
 from spotify_ads_async.pagination.some import batched
+from spotify_ads_async.reports.rows import adds_up
 from spotify_ads_async.types import UnsetType, in_utc
 
 __all__ = [
@@ -42,11 +44,6 @@ ENTITIES = 50
 PAGE = 50
 STEPS = {"DAY": timedelta(days=1), "HOUR": timedelta(hours=1)}
 _HOURS = 14 * 24
-_ADDING_UP = frozenset({"IMPRESSIONS", "CLICKS"})
-"""The metrics of totals that can be summed over requests.
-
-Listeners are counted once per request, and shares don't add up.
-"""
 
 
 def instant(moment: date | datetime | UnsetType) -> datetime | UnsetType:
@@ -149,12 +146,12 @@ def totals_batches(query: Query) -> list[list[Query]]:
         InvalidRequest: more than 50 entities, and a metric that does not add up.
     """
     groups = list(batched(_unique(query.get("entity_ids") or ()), ENTITIES)) or [[]]
-    wrong = [str(field) for field in query.get("fields") or () if field not in _ADDING_UP]
+    wrong = [str(field) for field in query.get("fields") or () if not adds_up(ReportFieldType(str(field)))]
     if len(groups) > 1 and wrong:
         raise InvalidRequest(
             f"{' and '.join(wrong)} of more than {ENTITIES} entities cannot be told: listeners are counted once per"
-            f" request, and neither they nor shares add up; ask for at most {ENTITIES} entities, or for"
-            f" {' and '.join(sorted(_ADDING_UP))} alone",
+            f" request, and neither they nor rates and averages add up; ask for at most {ENTITIES} entities, or for"
+            " counts, SPEND and REVENUE alone",
             operation="getAggregatedTotals",
             path="query.fields",
             value=wrong,

@@ -115,7 +115,7 @@ class Reports(reports.Reports):
     ) -> TotalsCall:
         """Sum metrics over campaigns, ad sets or ads, each listener counted once (getAggregatedTotals).
 
-        Any range by day. More than 50 ids only with IMPRESSIONS and CLICKS, which add up.
+        Any range by day. More than 50 ids only with what adds up: counts but those of people, SPEND and REVENUE.
         """
         return TotalsCall(
             self._session,

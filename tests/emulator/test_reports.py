@@ -133,7 +133,6 @@ async def test_totals_cover_all_entities_and_reach_does_not_add_up(api: Api) -> 
     for change in (
         {"granularity": "HOUR", **span},
         {"entity_type": "AD_ACCOUNT"},
-        {"fields": "SPEND"},
         {"granularity": "DAY"},
     ):
         params = [

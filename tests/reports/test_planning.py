@@ -129,7 +129,9 @@ def test_totals_that_add_up_take_any_number_of_entities(count: int, periods: int
     assert all(len(batch) == -(-count // 50) for batch in batches)
 
 
-@pytest.mark.parametrize("metrics", [["REACH"], ["CTR", "FREQUENCY"]], ids=" and ".join)
+@pytest.mark.parametrize(
+    "metrics", [["REACH"], ["CTR", "FREQUENCY"], ["NEW_LISTENERS", "E_CPCL"], ["NEWER"]], ids=" and ".join
+)
 def test_listeners_and_shares_of_more_than_50_entities_are_refused(metrics: list[str]) -> None:
     ids = [str(number) for number in range(51)]
     fields = ["CLICKS", *metrics]
@@ -138,7 +140,8 @@ def test_listeners_and_shares_of_more_than_50_entities_are_refused(metrics: list
     error = caught.value
     assert error.message == (
         f"{' and '.join(metrics)} of more than 50 entities cannot be told: listeners are counted once per request, and"
-        " neither they nor shares add up; ask for at most 50 entities, or for CLICKS and IMPRESSIONS alone"
+        " neither they nor rates and averages add up; ask for at most 50 entities, or for counts, SPEND and REVENUE"
+        " alone"
     )
     assert (error.operation, error.path, error.value) == ("getAggregatedTotals", "query.fields", metrics)
     assert error.rule == "metrics that add up, beside more than 50 entities"

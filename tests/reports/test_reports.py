@@ -288,7 +288,7 @@ async def test_totals_of_any_range_and_number_of_ids_add_up(server: Emulator, ac
         entity_type=AD_SET,
         entity_ids=ids,
         granularity=DAY,
-        fields=[IMPRESSIONS, CLICKS],
+        fields=[IMPRESSIONS, CLICKS, SPEND],
         report_start=start,
         report_end=end,
     )
@@ -298,6 +298,10 @@ async def test_totals_of_any_range_and_number_of_ids_add_up(server: Emulator, ac
     true = true_counts(server, start, end).values()
     assert sum(row.get(IMPRESSIONS) for row in rows) == sum(counts["IMPRESSIONS"] for counts in true)
     assert sum(row.get("CLICKS") for row in rows) == sum(counts["CLICKS"] for counts in true)
+    aggregate = account.reports.aggregate(
+        entity_type=ReportEntityType.AD_ACCOUNT, granularity=DAY, fields=[SPEND], report_start=start, report_end=end
+    )
+    assert [row.spend for row in rows] == pytest.approx([row.spend async for row in aggregate])
 
 
 async def test_listeners_are_counted_once_within_50_ids_and_not_at_all_beyond(account: AdAccount) -> None:
