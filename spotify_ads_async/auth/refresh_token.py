@@ -21,7 +21,13 @@ import msgspec
 from spotify_ads_async.auth.credentials import NotCopied, secret_of
 from spotify_ads_async.auth.token_endpoint import ACCOUNTS_URL, FINAL_CODES, TokenAnswer, token_request
 from spotify_ads_async.auth.token_stores import KeptTokens, SharedTokenStore, Tokens, TokenStore
-from spotify_ads_async.errors import AuthenticationError, ConfigurationError, ConnectionFailed, SpotifyAdsError
+from spotify_ads_async.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    ConnectionFailed,
+    InvalidAnswer,
+    SpotifyAdsError,
+)
 from spotify_ads_async.forks import LEFT_TO_THE_PARENT, when_forked
 from spotify_ads_async.loops import LoopAway, on_loop
 from spotify_ads_async.network.addresses import require_secure
@@ -246,7 +252,7 @@ class RefreshToken(NotCopied):
                 )
             _note_what_was_cut_off(refusal, begun)
             raise
-        return await self._take(asked_at, answer)
+        return await self._take(asked_at, answer, begun)
 
     async def _ask(self, http: aiohttp.ClientSession) -> tuple[float, TokenAnswer]:
         """When was asked, and the answer. A store without turns may hold another token by now."""
@@ -264,13 +270,22 @@ class RefreshToken(NotCopied):
                     raise
                 self._refresh_token = self._newest(kept)
 
-    async def _take(self, asked_at: float, answer: TokenAnswer) -> Secret:
+    async def _take(self, asked_at: float, answer: TokenAnswer, begun: Tokens) -> Secret:
         lifetime = answer.expires_in
         early = min(_REFRESH_EARLY_SECONDS, lifetime / 2)
         now = time.time()
         rotated = answer.refresh_token is not None and answer.refresh_token != self._refresh_token
         if answer.refresh_token is not None and rotated:
             self._replaced, self._refresh_token = self._refresh_token, answer.refresh_token
+        if answer.access_token is None:
+            replaced = ""
+            if rotated:
+                tokens = msgspec.structs.replace(begun, refresh_token=self._refresh_token, refreshing_since=None)
+                await self._kept.write(tokens, rotated=True)
+                replaced = "with a new refresh token, which takes the old one's place, and "
+            raise InvalidAnswer(
+                f"the token endpoint answered {replaced}without a usable access token: check its address, and try again"
+            )
         self._access = _Access(answer.access_token, self._clock(), asked_at + lifetime - early, now + lifetime - early)
         tokens = Tokens(
             refresh_token=self._refresh_token,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 import anyio
@@ -25,7 +25,7 @@ from spotify_ads_async.errors import (
     SpotifyAdsError,
 )
 from spotify_ads_async.network.connections import proxy_on_the_way
-from spotify_ads_async.network.problems import explained_connection_error, without_frames
+from spotify_ads_async.network.problems import explained_connection_error, never_left, without_frames
 from spotify_ads_async.types import Secret, decode_hook
 
 __all__ = ["ACCOUNTS_URL", "FINAL_CODES", "TokenAnswer", "header_safe", "token_request"]
@@ -33,6 +33,8 @@ __all__ = ["ACCOUNTS_URL", "FINAL_CODES", "TokenAnswer", "header_safe", "token_r
 ACCOUNTS_URL = "https://accounts.spotify.com"
 FINAL_CODES = frozenset({"invalid_grant", "invalid_client", "unauthorized_client"})
 """OAuth's codes after which asking again with the same credentials cannot help."""
+
+FieldsT = TypeVar("FieldsT")
 
 _USUAL_LIFETIME = 3600.0
 _LONGEST_LIFETIME = 1e9
@@ -42,9 +44,12 @@ _LARGEST_ANSWER = 64 * 1024
 
 
 class TokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``/api/token`` answers. ``expires_in`` is seconds."""
+    """What ``/api/token`` answers. ``expires_in`` is seconds.
 
-    access_token: Secret
+    ``access_token`` is None where it cannot be used: a refresh token that came with it may have voided the one before.
+    """
+
+    access_token: Secret | None
     expires_in: float = _USUAL_LIFETIME
     refresh_token: Secret | None = None
 
@@ -72,15 +77,17 @@ async def token_request(
             " the developer dashboard"
         )
     failure: SpotifyAdsError = ConnectionFailed("the token endpoint was not asked")
+    unheard = False
     for attempt in range(_ATTEMPTS):
         if attempt:
             await anyio.sleep(0.2 * 2**attempt * random.random())  # noqa: S311 (no secret)
         outcome = await _ask_once(http, url, form, client_id, client_secret)
         if isinstance(outcome, TokenAnswer):
             return outcome
-        if isinstance(outcome, AuthenticationError) and isinstance(failure, ConnectionFailed) and attempt:
+        if isinstance(outcome, AuthenticationError) and unheard:
             outcome.add_note("an attempt before this one got no answer, and that answer may have replaced the token")
         failure = outcome
+        unheard = unheard or (isinstance(failure, ConnectionFailed) and failure.may_have_taken_effect)
         if not isinstance(failure, ConnectionFailed | ServerError) or not wanted():
             break
     raise failure
@@ -103,7 +110,8 @@ async def _ask_once(
         # RuntimeError: the client was closed meanwhile.
         return ConnectionFailed(
             "the token endpoint cannot be reached"
-            f" ({explained_connection_error(cause, proxy_on_the_way(http, url))}): check the network and try again"
+            f" ({explained_connection_error(cause, proxy_on_the_way(http, url))}): check the network and try again",
+            may_have_taken_effect=not never_left(cause),
         )
     except BaseException as cause:  # noqa: BLE001 (raised again)
         raise without_frames(cause) from None
@@ -136,10 +144,13 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     return bytes(body)
 
 
-class _Fields(msgspec.Struct):
+class _Access(msgspec.Struct):
     access_token: Secret
     expires_in: Any = None
-    refresh_token: Secret | None = None
+
+
+class _Replacement(msgspec.Struct):
+    refresh_token: Secret
 
 
 class _Refusal(msgspec.Struct):
@@ -157,10 +168,8 @@ def _outcome(status: int, body: bytes) -> TokenAnswer | SpotifyAdsError:
         return InvalidAnswer(
             "the token endpoint redirects, and secrets do not follow: check its address", status=status
         )
-    try:
-        code = msgspec.json.decode(body, type=_Refusal).error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        code = ""
+    refusal = _decoded(body, _Refusal)
+    code = "" if refusal is None else refusal.error
     if not re.fullmatch(r"[a-z_]{1,40}", code):
         code = ""
     return AuthenticationError(
@@ -184,20 +193,27 @@ _GENERAL_ADVICE = "check client ID, client secret and refresh token, or sign in 
 
 
 def _granted(status: int, body: bytes) -> TokenAnswer | SpotifyAdsError:
-    try:
-        fields = msgspec.json.decode(body, type=_Fields, dec_hook=decode_hook)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        fields = None
-    if fields is None or not header_safe(fields.access_token.reveal()):
+    access, replacement = _decoded(body, _Access), _decoded(body, _Replacement)
+    access_token = access.access_token if access and header_safe(access.access_token.reveal()) else None
+    replaced = replacement.refresh_token if replacement and _is_token(replacement.refresh_token) else None
+    if access_token is None and replaced is None:
         # Nothing of the body is shown: it may hold a token.
         return InvalidAnswer(
             "the token endpoint answered without a usable access token: check its address", status=status
         )
-    seconds = fields.expires_in
-    sound = isinstance(seconds, int | float) and 0 <= seconds <= _LONGEST_LIFETIME
-    lifetime = float(seconds) if sound else _USUAL_LIFETIME
-    replaced = None if fields.refresh_token is None or not _is_token(fields.refresh_token) else fields.refresh_token
-    return TokenAnswer(access_token=fields.access_token, expires_in=lifetime, refresh_token=replaced)
+    seconds = None if access is None else access.expires_in
+    lifetime = _USUAL_LIFETIME
+    if isinstance(seconds, int | float) and 0 <= seconds <= _LONGEST_LIFETIME:
+        lifetime = float(seconds)
+    return TokenAnswer(access_token=access_token, expires_in=lifetime, refresh_token=replaced)
+
+
+def _decoded(body: bytes, kind: type[FieldsT]) -> FieldsT | None:
+    """What of an answer can be read by itself: one token that cannot does not take the other with it."""
+    try:
+        return msgspec.json.decode(body, type=kind, dec_hook=decode_hook)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _is_token(given: Secret) -> bool:

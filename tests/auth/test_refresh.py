@@ -163,6 +163,58 @@ async def test_a_rotated_token_is_used_and_saved() -> None:
         ]
 
 
+UNUSABLE = {
+    "empty": {"access_token": ""},
+    "with a line break": {"access_token": "canary\r\nb"},
+    "not ASCII": {"access_token": "canary\u00e9"},
+    "a number": {"access_token": 5},
+    "null": {"access_token": None},
+    "missing": {},
+}
+
+
+@pytest.mark.parametrize("unusable", UNUSABLE.values(), ids=UNUSABLE)
+async def test_a_new_refresh_token_beside_an_unusable_access_token_is_kept_and_said(
+    unusable: dict[str, object],
+) -> None:
+    store = Memory()
+    async with Accounts(rotate=True) as accounts:
+
+        async def grant(connection: Connection) -> None:
+            accounts.valid = "refresh-canary"
+            await answer(200, {**unusable, "refresh_token": accounts.valid})(connection)
+
+        accounts.script.append(grant)
+        async with client(accounts.api.base_url, accounts.credentials(store=store)) as ads:
+            with pytest.raises(InvalidAnswer, match="a new refresh token, which takes the old one's place") as caught:
+                await calls.READ.by(ads)
+            assert "canary" not in str(caught.value)
+            assert store.saved == ["refresh-canary"]
+            await calls.READ.by(ads)
+        assert [form(one)["refresh_token"] for one in accounts.server.received] == ["refresh-0", "refresh-canary"]
+
+
+async def test_a_refresh_token_that_is_none_spoils_no_access_token() -> None:
+    granted = answer(200, {"access_token": "access-1", "refresh_token": 5})
+    async with (
+        Accounts(script=[granted], granted=1) as accounts,
+        client(accounts.api.base_url, accounts.credentials()) as ads,
+    ):
+        await calls.READ.by(ads)
+
+
+async def test_the_same_refresh_token_beside_an_unusable_access_token_is_no_new_one() -> None:
+    granted, store = answer(200, {"access_token": "", "refresh_token": "refresh-0"}), Memory("refresh-0")
+    async with (
+        Accounts(script=[granted]) as accounts,
+        client(accounts.api.base_url, accounts.credentials(store=store)) as ads,
+    ):
+        with pytest.raises(InvalidAnswer, match="answered without a usable access token"):
+            await calls.READ.by(ads)
+        await calls.READ.by(ads)
+    assert store.saved == ["refresh-0"]
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 async def test_a_forked_copy_of_a_token_that_was_replaced_says_how_to_share_it() -> None:
     async with Accounts(rotate=True) as accounts:

@@ -16,9 +16,9 @@ from keyring.backends.fail import Keyring as NoKeyring
 from support import calls
 from support.accounts import Accounts
 from support.calls import client
-from support.raw_server import stall
+from support.raw_server import answer, stall
 
-from spotify_ads_async import AuthenticationError, Secret
+from spotify_ads_async import AuthenticationError, InvalidAnswer, Secret
 from spotify_ads_async.auth.profiles import Profiles
 from spotify_ads_async.auth.sign_in import SignIn
 
@@ -140,6 +140,19 @@ async def test_a_kill_amid_a_refresh_holds_nobody_up_and_says_what_may_have_happ
                 await calls.READ.by(ads)
         assert any("was cut off, and may have replaced the token" in note for note in caught.value.__notes__)
         assert "canary" not in str(caught.value)
+
+
+async def test_a_new_refresh_token_without_an_access_token_is_there_for_the_next_program(tmp_path: Path) -> None:
+    granted = answer(200, {"access_token": "a\x00b", "refresh_token": "another"})
+    async with Accounts(rotate=True, valid="another", script=[granted]) as accounts:
+        profiles = sign_in(tmp_path, accounts.token_url)
+        async with client(accounts.api.base_url, profiles.credentials("work")) as ads:
+            with pytest.raises(InvalidAnswer, match="a new refresh token, which takes the old one's place"):
+                await calls.READ.by(ads)
+        assert kept(tmp_path)["refresh_token"] == "another"
+        assert "refreshing_since" not in kept(tmp_path)
+        async with client(accounts.api.base_url, profiles.credentials("work")) as ads:
+            await calls.READ.by(ads)
 
 
 async def test_who_closes_does_not_wait_for_a_turn_that_nobody_needs(tmp_path: Path) -> None:

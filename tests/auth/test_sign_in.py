@@ -78,8 +78,10 @@ async def test_signing_in_gives_credentials_that_work(accounts: Emulator) -> Non
     assert "scope" not in query
 
 
-async def test_what_is_sent_for_the_code() -> None:
-    async with RawServer(otherwise=answer(200, {"access_token": "a", "refresh_token": "r"})) as server:
+@pytest.mark.parametrize("access_token", ["a", ""])
+async def test_what_is_sent_for_the_code(access_token: str) -> None:
+    """Once: an access token that cannot be used costs no sign-in."""
+    async with RawServer(otherwise=answer(200, {"access_token": access_token, "refresh_token": "r"})) as server:
         port = free_port()
         browser = Browser()
 

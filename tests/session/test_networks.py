@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import socket
 import ssl
@@ -29,6 +30,7 @@ from support.tinyproxy import tinyproxy
 
 from spotify_ads_async import (
     AdsClient,
+    AuthenticationError,
     ConfigurationError,
     ConnectionFailed,
     Governor,
@@ -217,33 +219,49 @@ async def test_a_proxy_that_hangs_up_is_named_and_nothing_left(hang_up: Behaviou
                     assert "canary" not in f"{caught.value!r}"
 
 
-async def test_a_write_is_sent_once_the_proxy_hangs_up_no_more(authority: trustme.CA, authority_file: Path) -> None:
-    """Nothing left before, so that it is asked for again whatever it is, and costs no quota."""
+@asynccontextmanager
+async def hanging_up_twice(
+    authority: trustme.CA, status: bytes, body: bytes = b""
+) -> AsyncIterator[tuple[ConnectProxy, list[bytes]]]:
+    """A proxy that takes the third request for a way, and the heads of what the server behind it received."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert(HOST).configure_cert(context)
     received: list[bytes] = []
+    came = itertools.count(1)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         received.append(await reader.readuntil(b"\r\n\r\n"))
-        writer.write(b"HTTP/1.1 500 Whatever\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.write(b"HTTP/1.1 %b\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (status, len(body), body))
         writer.close()
 
-    hung_up = 0
-
-    def hang_up() -> bool:
-        nonlocal hung_up
-        hung_up += 1
-        return hung_up <= 2
-
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-    async with server, ConnectProxy(server.sockets[0].getsockname()[1], hangs_up=hang_up) as proxy:
+    port = server.sockets[0].getsockname()[1]
+    async with server, ConnectProxy(port, hangs_up=lambda: next(came) <= 2) as proxy:
+        yield proxy, received
+
+
+async def test_a_write_is_sent_once_the_proxy_hangs_up_no_more(authority: trustme.CA, authority_file: Path) -> None:
+    """Nothing left before, so that it is asked for again whatever it is, and costs no quota."""
+    governor = Governor([Limit("ip", requests=5, window=600.0)])
+    async with hanging_up_twice(authority, b"500 Whatever") as (proxy, received), governor:
         options = TransportOptions(proxy=f"http://127.0.0.1:{proxy.port}", ca_file=authority_file)
-        governor = Governor([Limit("ip", requests=5, window=600.0)])
-        async with governor, client(f"https://{HOST}/ads/v3", governor=governor, transport=options) as ads:
+        async with client(f"https://{HOST}/ads/v3", governor=governor, transport=options) as ads:
             with pytest.raises(OutcomeUnknown):
                 await calls.WRITE.by(ads)
             assert [window.available for window in governor.snapshot().windows] == [4]
-    assert (hung_up, len(received)) == (3, 1)
+        assert len(received) == 1
+
+
+async def test_a_refresh_that_never_left_is_no_doubt_about_the_token(
+    authority: trustme.CA, authority_file: Path
+) -> None:
+    async with hanging_up_twice(authority, b"400 No", b'{"error":"invalid_grant"}') as (proxy, _):
+        options = TransportOptions(proxy=f"http://127.0.0.1:{proxy.port}", ca_file=authority_file)
+        credentials = RefreshToken("an-app", "its-secret", "refresh-0", token_url=f"https://{HOST}/api/token")
+        async with client("http://127.0.0.1:9/ads/v3", credentials, transport=options) as ads:
+            with pytest.raises(AuthenticationError, match="invalid_grant") as caught:
+                await calls.READ.by(ads)
+    assert not getattr(caught.value, "__notes__", [])
 
 
 @pytest.mark.parametrize(("connect", "whole"), [(0.05, 9.0), (9.0, 0.05)])
