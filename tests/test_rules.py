@@ -267,6 +267,13 @@ BROKEN: list[tuple[str, dict[str, object], str, str]] = [
         "objective",
         "name the objective, or the ad_product",
     ),
+    ("estimateAudience", {"ad_product": m.CampaignAdProduct.FPMNG}, "objective", "must be EVEN_IMPRESSION_DELIVERY with"),
+    (
+        "estimateAudience",
+        {"ad_product": m.CampaignAdProduct.CONTENT, "objective": m.CampaignObjective.UNSET},
+        "bid_strategy",
+        "must be UNSET with ad_product CONTENT",
+    ),
     ("estimateAudience", {"category": "ADV_15_139", "targets__age_ranges": UNSET}, "targets.age_ranges", "minimum age"),
     (
         "estimateAudience",
@@ -324,9 +331,24 @@ BROKEN: list[tuple[str, dict[str, object], str, str]] = [
     ("createAsyncReport", {"statuses": [m.AsyncReportEntityStatus.PAUSED]}, "statuses[0]", "a status of AD_SET"),
     (
         "createAsyncReport",
-        {"dimensions": [m.AsyncReportDimension.CARD_TAGLINE], "statuses": [m.AsyncReportEntityStatus.COMPLETED]},
+        {
+            "dimensions": [m.AsyncReportDimension.AD_NAME, m.AsyncReportDimension.CAROUSEL_CARD],
+            "statuses": [m.AsyncReportEntityStatus.COMPLETED],
+        },
         "statuses[0]",
         "a status of AD:",
+    ),
+    (
+        "createAsyncReport",
+        {"metrics": [m.AsyncReportMetric.SPEND, m.AsyncReportMetric.CARD_CLICKS], "statuses": UNSET},
+        "dimensions",
+        "must hold AD_NAME, CAROUSEL_CARD in a report with CARD_CLICKS",
+    ),
+    (
+        "createAsyncReport",
+        {"dimensions": [m.AsyncReportDimension.AD_NAME, m.AsyncReportDimension.CARD_TAGLINE], "statuses": UNSET},
+        "dimensions",
+        "in a report with CARD_TAGLINE",
     ),
     ("createAsset", {"asset_subtype": UNSET}, "asset_subtype", "AUDIO"),
     ("uploadAsset", {"media": bytes(20 * 1024 * 1024 + 1)}, "media", "20 MB"),

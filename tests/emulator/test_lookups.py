@@ -45,6 +45,12 @@ async def test_estimates_answer_to_budget_and_targeting(api: Api) -> None:
     assert [one["forecast_type"] for one in lifetime["audience_forecast"]] == ["LIFETIME"]
 
 
+async def test_reserved_products_have_one_objective_and_no_bid_strategy(api: Api) -> None:
+    await estimate(api, ad_product="CONTENT", objective="UNSET", bid_strategy="UNSET")
+    reserved = {**ESTIMATE, "ad_account_id": api.server.ad_account_id, "ad_product": "FPMNG", "bid_strategy": "UNSET"}
+    await api.expect(400, "POST", "/estimates/audience", json=reserved | {"objective": "UNSET"})
+
+
 @pytest.mark.parametrize(
     "change",
     [

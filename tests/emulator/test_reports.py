@@ -224,6 +224,8 @@ async def test_csv_reports_go_by_day_and_by_insight(apis: Apis) -> None:
         {"granularity": "DAY", "report_start": "2025-01-01T00:30:00Z", "report_end": "2025-01-02T00:00:00Z"},
         {"campaign_ids": ["00000000-0000-4000-8000-000000000000"]},
         {"granularity": "HOUR"},
+        {"metrics": ["CARD_CLICKS"]},
+        {"dimensions": ["CAROUSEL_CARD", "CARD_POSITION"]},
     ],
 )
 async def test_csv_reports_against_the_rules_are_refused(api: Api, change: Json) -> None:

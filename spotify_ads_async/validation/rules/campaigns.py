@@ -66,6 +66,7 @@ OBJECTIVE_FORMATS: Mapping[str, tuple[str, ...]] = {
     "VIDEO_VIEWS": ("VIDEO",),
 }
 OBJECTIVE_DELIVERY: Mapping[str, str] = {"CLICKS": "IN_STREAM", "VIDEO_VIEWS": "OPT_IN"}
+RESERVED_OBJECTIVES: Mapping[str, str] = {"CONTENT": "UNSET", "FPMNG": "EVEN_IMPRESSION_DELIVERY"}
 # Patterns are compiled when first used (re keeps them): compiling costs more than importing this module.
 _CATEGORY = r"ADV_(?:[1-9]|[12][0-9]|3[0-4])_[1-9][0-9]*"
 
@@ -247,6 +248,17 @@ def objective_named(body: Body, _now: datetime) -> None:
             "is for an ad_product without objectives, such as CONTENT: name the objective, or the ad_product",
             ".objective",
         )
+
+
+def reserved_estimate(body: Body, _now: datetime) -> None:
+    """Schema AudienceEstimateRequest: reserved ad products have a fixed price, and one objective each."""
+    product = at(body, "ad_product")
+    if (aim := RESERVED_OBJECTIVES.get(product)) is None:
+        return
+    if body.objective != aim:
+        raise Refused(body.objective, f"must be {aim} with ad_product {product!s}", ".objective")
+    if body.bid_strategy != "UNSET":
+        raise Refused(body.bid_strategy, f"must be UNSET with ad_product {product!s}", ".bid_strategy")
 
 
 def objective(body: Body, _now: datetime) -> None:

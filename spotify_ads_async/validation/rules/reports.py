@@ -41,6 +41,7 @@ ASYNC_STATUSES: Mapping[str, frozenset[str]] = {
     "AD_SET": frozenset(("ACTIVE", "COMPLETED", "PENDING_APPROVAL", "REJECTED")),
     "CAMPAIGN": frozenset(("ACTIVE", "COMPLETED", "PAUSED", "PENDING_APPROVAL", "REJECTED", "STOPPED")),
 }
+_OF_CARDS = frozenset(("AD_NAME", "CAROUSEL_CARD"))
 _REPORT_NAME = r"[\w\- ]{2,120}"
 _MIDNIGHT = time()
 
@@ -193,6 +194,7 @@ def async_report(body: Body, _now: datetime) -> None:
         raise Refused(
             body.insight_dimension, "must be left out unless the granularity is LIFETIME", ".insight_dimension"
         )
+    _carousel_cards(body)
     kind = primary_entity(body.dimensions)
     if kind == "AD_ACCOUNT" and body.campaign_ids:
         raise Refused(
@@ -201,6 +203,14 @@ def async_report(body: Body, _now: datetime) -> None:
     for index, status in enumerate(body.statuses or ()):
         if status not in ASYNC_STATUSES.get(kind, (status,)):
             raise Refused(status, f"must be a status of {kind}: {listed(ASYNC_STATUSES[kind])}", f".statuses[{index}]")
+
+
+def _carousel_cards(body: Body) -> None:
+    """Schema AsyncReportDimension: what reports on carousel cards say of them is by card and ad."""
+    asked = [str(one) for one in (*body.dimensions, *body.metrics) if str(one).startswith(("CARD_", "CAROUSEL_"))]
+    absent = _OF_CARDS.difference(map(str, body.dimensions))
+    if asked and absent:
+        raise Refused(UNSET, f"must hold {listed(_OF_CARDS)} in a report with {listed(asked)}", ".dimensions")
 
 
 def primary_entity(dimensions: Value) -> str:

@@ -112,6 +112,9 @@ def create_async_report(call: Call) -> Response:
     for name in ("dimensions", "metrics"):
         if not body[name]:
             raise refused(f"{name}: at least one is needed")
+    of_cards = any(name.startswith(("CARD_", "CAROUSEL_")) for name in (*body["dimensions"], *body["metrics"]))
+    if of_cards and not {"AD_NAME", "CAROUSEL_CARD"} <= {*body["dimensions"]}:
+        raise refused("dimensions: reports on carousel cards need CAROUSEL_CARD and AD_NAME")
     level = _level(body["dimensions"])
     wrong = [status for status in body.get("statuses", ()) if status not in _STATUSES[level]]
     if wrong:

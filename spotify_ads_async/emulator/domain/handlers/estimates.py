@@ -16,6 +16,7 @@ _DAYS = {"DAY": 1, "WEEK": 7, "MONTH": 30}
 _SPREAD = 0.15
 """Estimates are ranges: so much below and above."""
 _RESERVED_CPM_MICRO = {"CONTENT": 25_000_000, "FPMNG": 18_000_000}
+_RESERVED_OBJECTIVE = {"CONTENT": "UNSET", "FPMNG": "EVEN_IMPRESSION_DELIVERY"}
 _MOST_DAYS = 366
 
 
@@ -70,6 +71,9 @@ def estimate_audience(call: Call) -> Response:
         "cost_model": "CPM",
         "currency": budget["currency"],
     }
+    reserved = _RESERVED_OBJECTIVE.get(body.get("ad_product", ""))
+    if reserved and (body["objective"], body["bid_strategy"]) != (reserved, "UNSET"):
+        raise refused(f"objective, bid_strategy: must be {reserved} and UNSET with ad_product {body['ad_product']}")
     if budget["currency"] != account.currency:
         raise refused(f"budget.currency: the ad account is billed in {account.currency}", bid_suggestion=suggestion)
     if budget["micro_amount"] <= 0:
