@@ -267,7 +267,7 @@ BROKEN: list[tuple[str, dict[str, object], str, str]] = [
         "objective",
         "name the objective, or the ad_product",
     ),
-    ("estimateAudience", {"ad_product": m.CampaignAdProduct.FPMNG}, "objective", "must be EVEN_IMPRESSION_DELIVERY with"),
+    ("estimateAudience", {"ad_product": m.CampaignAdProduct.FPMNG}, "objective", "must be EVEN_IMPRESSION_DELIVERY"),
     (
         "estimateAudience",
         {"ad_product": m.CampaignAdProduct.CONTENT, "objective": m.CampaignObjective.UNSET},
