@@ -9,12 +9,12 @@ import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.effects import shown
-from spotify_ads_async.bulk.plan.json_values import is_array, is_object
 from spotify_ads_async.bulk.plan.state import NO_SHAPE, Shape, State, same, state_of
 from spotify_ads_async.bulk.records import RowWork, StepState
 from spotify_ads_async.bulk.run.outcomes import compared, reworded
 from spotify_ads_async.cli.run import say
 from spotify_ads_async.errors import InvalidAnswer, OutcomeUnknown
+from spotify_ads_async.json_values import is_array, is_object
 
 __all__ = ["require_asked", "require_made", "require_of", "require_texts", "require_values"]
 

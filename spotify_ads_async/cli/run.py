@@ -136,7 +136,7 @@ def on_loop_problem(loop: asyncio.AbstractEventLoop, context: dict[str, object])
 class _LeftAlone(ThreadPoolExecutor):
     """Threads that the loop's end waits for no longer than the program's: some ask the system for a host's address."""
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 (as above)
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 (as its parent takes it)
         del wait
         super().shutdown(wait=False, cancel_futures=cancel_futures)
 

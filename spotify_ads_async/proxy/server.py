@@ -251,6 +251,7 @@ class QuotaProxy:
             except (aiohttp.ClientError, OSError) as problem:
                 if never_left(problem):
                     admission.not_sent()
+                    raise Refusal(502, "the API cannot be reached; the request was not sent") from None
                 raise _unanswered(problem) from None
             async with answer:
                 admission.answered(status=answer.status, headers=answer.headers)
@@ -298,9 +299,7 @@ def _refused_by_governor() -> Generator[None]:
 
 
 def _unanswered(problem: aiohttp.ClientError | OSError) -> Refusal:
-    """What is said where no answer came."""
-    if never_left(problem):
-        return Refusal(502, "the API cannot be reached; the request was not sent")
+    """What is said where a request left, and no answer came."""
     if isinstance(problem, TimeoutError):
         return Refusal(504, "the API did not answer in time; the request may have taken effect")
     return Refusal(502, "the connection to the API broke; the request may have taken effect")

@@ -218,7 +218,7 @@ def _by_entity(parts: list[list[ReportRow]], query: Query) -> list[ReportRow]:
 
 
 class TotalsCall(ReportCall[TotalsRow]):
-    """Metrics of several entities together (getAggregatedTotals).
+    """Metrics of several entities together (getAggregatedTotals). A walk over them has no position.
 
     Listeners are counted once among at most 50 entities: REACH, its like and all rates are refused beyond that. What
     adds up, which is other counts, SPEND and REVENUE, is summed over any number.
@@ -226,11 +226,8 @@ class TotalsCall(ReportCall[TotalsRow]):
 
     def _pager(self) -> Pager[TotalsRow]:
         _require_range(self._query, self._operation.id)
-        batches = totals_batches(self._query)
-        if not self._divided(batches) and self._start is not None:
-            return DistinctPager(super()._pager(), self._operation.id, self._query, self._start)
         # A day of an account's own time zone may lie in two windows.
-        days = Repeats(self._operation.id, self._query)
+        days, batches = Repeats(self._operation.id, self._query), totals_batches(self._query)
         return BatchPager(
             self._operation, batches, lambda parts: days.without(_summed_by_time(parts)), ahead=self._read_ahead
         )

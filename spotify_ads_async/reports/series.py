@@ -16,7 +16,7 @@ __all__ = ["over_time", "title"]
 _PART, _WHOLE = ReportFieldType.COMPLETES, ReportFieldType.IMPRESSIONS
 """What completion is made of."""
 
-_COMPLETION = ReportFieldType("completion, %")
+_COMPLETION = "completion, %"
 
 
 def title(metric: str) -> str:
@@ -58,11 +58,12 @@ def _series(
         if row.start_time is not None:
             by_time.setdefault(row.start_time, []).append(row)
     values = {metric: [_together(by_time.get(time, ()), metric) for time in times] for metric in metrics}
-    if values.keys() >= {_PART, _WHOLE}:
-        del values[_PART]
-        values[_COMPLETION] = [_completion(by_time.get(time, ())) for time in times]
+    completes = values.keys() >= {_PART, _WHOLE}
     for metric, every in values.items():
-        yield Series(_heading(metric, rows, every), [_height(value) for value in every])
+        if metric != _PART or not completes:
+            yield _named(title(metric), every, total_of(rows, metric) if adds_up(metric) else None)
+    if completes:
+        yield _named(_COMPLETION, [_completion(by_time.get(time, ())) for time in times])
 
 
 def _together(rows: Sequence[ReportRow], metric: ReportFieldType) -> Value | None:
@@ -72,12 +73,11 @@ def _together(rows: Sequence[ReportRow], metric: ReportFieldType) -> Value | Non
     return total_of(rows, metric)
 
 
-def _heading(metric: ReportFieldType, rows: Sequence[ReportRow], every: Sequence[Value | None]) -> str:
-    """The metric's name, and what is hidden of it."""
-    hidden = sum(isinstance(value, Hidden | AtLeast) for value in every)
-    if not hidden:
-        return title(metric)
-    return f"{title(metric)}: {total_of(rows, metric) if adds_up(metric) else f'{hidden} hidden'}"
+def _named(name: str, every: Sequence[Value | None], total: Value | None = None) -> Series:
+    """The series of some values; where any is hidden its name tells the total, or how many are."""
+    if hidden := sum(isinstance(value, Hidden | AtLeast) for value in every):
+        name = f"{name}: {f'{hidden} hidden' if total is None else total}"
+    return Series(name, [_height(value) for value in every])
 
 
 def _height(value: Value | None) -> float | None:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from spotify_ads_async.errors import InvalidRequest
+from spotify_ads_async.json_values import is_array, is_object
 from spotify_ads_async.models import (
     Ad,
     AdCreate,
@@ -288,7 +289,7 @@ class Planner:
         for one in unknown:
             if one.is_key and (len(one.path) == 1 or not put_at(body, one.path, one.value)):
                 newer[path_text(one.path)] = one.value
-        body = cast("dict[str, Any]", _without(body, self._ignore - _PARENTS))
+        body = _without(body, self._ignore - _PARENTS)
         return PartPlan(
             kind=kind,
             name=str(changes["name"]),
@@ -309,15 +310,15 @@ _REQUESTS: Mapping[str, tuple[Operation[Any], type[Request], type[Request]]] = {
 }
 
 
-def _without(value: object, ignored: Collection[str], path: Path = ()) -> object:
+def _without(value: Any, ignored: Collection[str], path: Path = ()) -> Any:  # noqa: ANN401 - any JSON
     """JSON without the keys of these names or places, at any depth."""
-    if isinstance(value, list):
-        return [_without(one, ignored, (*path, place)) for place, one in enumerate(cast("list[object]", value))]
-    if not isinstance(value, dict):
+    if is_array(value):
+        return [_without(one, ignored, (*path, place)) for place, one in enumerate(value)]
+    if not is_object(value):
         return value
     return {
         name: _without(one, ignored, (*path, name))
-        for name, one in cast("dict[str, object]", value).items()
+        for name, one in value.items()
         if name not in ignored and path_text((*path, name)) not in ignored
     }
 

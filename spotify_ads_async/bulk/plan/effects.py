@@ -15,7 +15,6 @@ import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.columns import Cell
-from spotify_ads_async.bulk.plan.json_values import is_array, is_object
 from spotify_ads_async.bulk.plan.legality import Refusal, column_of, refusal_of
 from spotify_ads_async.bulk.plan.money import MICROS, Amount, AmountRefused, changed_amounts, check_amounts, in_units
 from spotify_ads_async.bulk.plan.state import (
@@ -31,6 +30,7 @@ from spotify_ads_async.bulk.plan.state import (
     sendable,
     with_edit,
 )
+from spotify_ads_async.json_values import is_array, is_object
 from spotify_ads_async.money import format_micros
 
 __all__ = [

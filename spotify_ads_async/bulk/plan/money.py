@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from spotify_ads_async.bulk.plan.json_values import is_array, is_object
 from spotify_ads_async.errors import Portable
+from spotify_ads_async.json_values import is_array, is_object
 from spotify_ads_async.money import fits_currency, format_micros, from_micros, minor_units
 from spotify_ads_async.types import MicroAmount, moment_of
 

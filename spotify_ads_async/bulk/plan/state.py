@@ -14,7 +14,7 @@ import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.columns import Cell, inner_struct, listed_struct
-from spotify_ads_async.bulk.plan.json_values import is_array, is_object
+from spotify_ads_async.json_values import is_array, is_object
 from spotify_ads_async.types import Answer, moment_of, source_of
 from spotify_ads_async.validation.formats import UUID_PATTERN
 

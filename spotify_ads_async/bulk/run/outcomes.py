@@ -11,7 +11,6 @@ import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.effects import Conflict, Refusal, Settled, reached, rebase, settle, shown
-from spotify_ads_async.bulk.plan.json_values import is_array, is_object
 from spotify_ads_async.bulk.plan.state import (
     Edit,
     Shape,
@@ -35,6 +34,7 @@ from spotify_ads_async.errors import (
     SpotifyAdsError,
     StoreUnavailable,
 )
+from spotify_ads_async.json_values import is_array, is_object
 
 __all__ = [
     "Surprise",

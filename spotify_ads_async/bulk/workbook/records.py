@@ -55,7 +55,6 @@ class WorkbookHeader(msgspec.Struct, frozen=True, kw_only=True):
     mark: str = ""
     """What the names of its media end with, which no other plan's do."""
     currency: str = ""
-    ready: bool = False
     remarks: str = ""
     """What was taken for granted in reading, a line each."""
     guessed: bool = False

@@ -126,8 +126,6 @@ class WorkbookRun:
             self._part.stop(reason)
 
     def _check(self) -> None:
-        if not self.header.ready:
-            raise WrongPlan("the plan is unfinished: planning was interrupted, so plan again")
         if self.header.base_url != self._ads.base_url:
             raise WrongPlan(f"the plan was made for {self.header.base_url}, and calls would go to {self._ads.base_url}")
         if not self._resumes and self._plan.begun():

@@ -236,7 +236,7 @@ def write_plan(
                     plan.add_part(plural, part)
                 plan.add_media(media)
                 plan.add_items(items)
-                plan.write_header(msgspec.structs.replace(header, ready=True))
+                plan.write_header(header)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
