@@ -16,19 +16,19 @@ from spotify_ads_async.bulk.plan.effects import (
     Conflict,
     Effect,
     Refusal,
-    Settled,
     bodies_of,
     conflicting,
     rebase,
     refusal_of,
-    settle,
 )
 from spotify_ads_async.bulk.plan.planner import new_plan
 from spotify_ads_async.bulk.plan.sources import Change
 from spotify_ads_async.bulk.plan.state import edits_between, state_of, writable
 from spotify_ads_async.bulk.present import Found, read_present
-from spotify_ads_async.bulk.records import Header, PlannedRow, WrongPlan
+from spotify_ads_async.bulk.records import Header, PlannedRow, StepState, WrongPlan
+from spotify_ads_async.bulk.run.published import read_back
 from spotify_ads_async.bulk.run.staged_campaigns import StagedCampaigns
+from spotify_ads_async.bulk.store.draft_tables import StagedRow
 from spotify_ads_async.bulk.store.journal import Journal
 from spotify_ads_async.bulk.store.plan_file import PlanFile, now_text
 from spotify_ads_async.bulk.store.planning_rows import Decided, ReadRow
@@ -88,7 +88,7 @@ class _Undo:
         self._force = force
         self._now = now
         self._rows: dict[str, int] = {}
-        self._staged: dict[int, bool] = {}
+        self._staged: dict[int, StagedRow] = {}
 
     async def fill(self, ads: AdsClient) -> None:
         journal = Journal(self._undo)
@@ -132,12 +132,10 @@ class _Undo:
             return Refusal(column="status", reason="was archived, which cannot be undone")
         text = state_of(answer)
         state: dict[str, Any] = msgspec.json.decode(text)
-        if done.number in self._staged:
-            if self._staged[done.number] or settle(state, done.before, done.after) is not Settled.DONE:
-                return Refusal(
-                    reason="is staged in a draft and not live: there is nothing to undo; delete the draft to drop it"
-                )
-            live = tuple((body, None) for body in done.stored.bodies)  # somebody published it
+        if (staged := self._staged.get(done.number)) is not None:
+            if not self._is_published(staged, state):
+                return _nothing_live(row, done, staged)
+            live = tuple((body, None) for body in done.stored.bodies)
             done = msgspec.structs.replace(done, stored=done.stored._replace(answered=live))
         earlier, impossible = self._earlier(done)
         later = {field: value for field, value in done.applied.items() if field in earlier}
@@ -169,6 +167,11 @@ class _Undo:
             remark=self._remark(done, state, fields_named(conflicts), impossible),
             conflicts=() if self._force else conflicts,
         )
+
+    def _is_published(self, staged: StagedRow, state: dict[str, Any]) -> bool:
+        """Whether somebody published the draft of a row: it is gone, and at least a part of its values is live."""
+        (work,) = self._done.work([staged.step.row])
+        return not staged.draft_id and read_back(self._entity, work, state, again=False).found is not None
 
     def _earlier(self, done: PlannedRow) -> tuple[dict[str, Any], dict[str, str]]:
         """The fields that the plan changed, as they were at the moment of writing; and why some cannot be restored."""
@@ -203,6 +206,14 @@ class _Undo:
             f"cannot be restored: {', '.join(impossible)}" if impossible else "",
         ]
         return "; ".join(part for part in parts if part)
+
+
+def _nothing_live(row: ReadRow, done: PlannedRow, staged: StagedRow) -> Decided | Refusal:
+    if staged.step.state is StepState.STAGED:
+        return Refusal(
+            reason="is staged in a draft and not live: there is nothing to undo; delete the draft to drop it"
+        )
+    return Decided(row=row, effect=Effect(before={}, after={}, steps=()), name=done.name)
 
 
 def fields_named(conflicts: Sequence[Conflict]) -> list[str]:

@@ -120,6 +120,147 @@ async def test_a_validation_error_comes_back_to_its_row(world: World) -> None:
     assert {world.effects[row.entity_id] for row in rows_of(plan)} == {1}
 
 
+async def not_valid(world: World) -> Path:
+    """A plan of two rows in one campaign, of which somebody made the first one's draft one that is not valid."""
+    campaign = world.ad_sets[0]["campaign_id"]
+    rows = [[row["id"], f"New {row['name']}"] for row in world.ad_sets if row["campaign_id"] == campaign][:2]
+    plan = await world.plan(world.write("two.csv", ["ad_set_id", "name"], rows))
+    bad, drafts = rows[0][0], world.account.ad_set_drafts
+    on(world, "publishCampaignDraft", lambda: drafts.put({**drafts.get(bad), "end_time": "1999-01-01T00:00:00Z"}))
+    await world.apply(plan, DRAFT)
+    assert outcomes_of(plan) == {"failed": 1, "staged": 1}
+    return plan
+
+
+def mend(world: World, plan: Path, **more: Json) -> str:
+    """Make the draft of a plan's first row valid as a person does, who may change something more; its campaign."""
+    (first, _), drafts = rows_of(plan), world.account.ad_set_drafts
+    drafts.put({**drafts.get(first.entity_id), "end_time": "2999-01-01T00:00:00Z", **more})
+    campaign = world.account.ad_sets.get(first.entity_id)["campaign_id"]
+    touch(world.account, campaign)
+    return campaign
+
+
+@pytest.mark.parametrize("resumed", [None, PUBLISH, msgspec.structs.replace(PUBLISH, retry_failed=True)])
+@pytest.mark.parametrize("theirs", [{}, {"bid_micro_amount": 7_770_000}])
+async def test_a_row_whose_draft_somebody_mended_and_published_is_done_and_comes_back(
+    world: World, resumed: bulk.Options | None, theirs: dict[str, Json]
+) -> None:
+    plan = await not_valid(world)
+    before = {row.entity_id: world.account.ad_sets.get(row.entity_id)["name"] for row in rows_of(plan)}
+    campaign = mend(world, plan, **theirs)
+    assert await world.ads.ad_account(world.server.ad_account_id).trees.publish(campaign) == []
+    if resumed:
+        await world.resume(plan, resumed)
+        assert outcomes_of(plan) == {"done": 2}
+    undo = world.folder / "undo"
+    await bulk.plan_undo(world.ads, plan, undo)
+    await world.apply(undo)
+    assert outcomes_of(undo) == {"done": 2}
+    assert {one: world.account.ad_sets.get(one)["name"] for one in before} == before
+    now = world.account.ad_sets.get(rows_of(plan)[0].entity_id)
+    assert {name: now[name] for name in theirs} == theirs
+
+
+@pytest.mark.parametrize("retry_failed", [False, True])
+async def test_a_draft_that_somebody_mended_is_validated_again_and_published(
+    world: World, *, retry_failed: bool
+) -> None:
+    plan = await not_valid(world)
+    await world.resume(plan, PUBLISH)
+    assert outcomes_of(plan) == {"failed": 1, "staged": 1}
+    mend(world, plan, bid_micro_amount=7_770_000)
+    written = sent(world, "updateAdSetDraft")
+    await world.resume(plan, msgspec.structs.replace(PUBLISH, retry_failed=retry_failed))
+    first, second = rows_of(plan)
+    assert (first.outcome, second.outcome) == (bulk.RowOutcome.DONE, bulk.RowOutcome.DONE)
+    assert "published with what somebody put into its draft" in first.reason
+    assert "bid_micro_amount" in first.reason or "bid_amount" in first.reason
+    now = world.account.ad_sets.get(first.entity_id)
+    assert (now["name"], now["bid_micro_amount"]) == (first.after["name"], 7_770_000)
+    assert sent(world, "updateAdSetDraft") == written
+    undo = world.folder / "undo"
+    await bulk.plan_undo(world.ads, plan, undo)
+    await world.apply(undo)
+    now = world.account.ad_sets.get(first.entity_id)
+    assert (now["name"], now["bid_micro_amount"]) == (first.before["name"], 7_770_000)
+
+
+async def test_a_mended_draft_that_is_not_valid_yet_fails_again_and_is_then_staged_anew(world: World) -> None:
+    plan = await not_valid(world)
+    mend(world, plan, end_time="1999-02-02T00:00:00Z")
+    again = msgspec.structs.replace(PUBLISH, retry_failed=True)
+    await world.resume(plan, again)
+    assert outcomes_of(plan) == {"failed": 1, "staged": 1}
+    await world.resume(plan, again)
+    assert outcomes_of(plan) == {"done": 2}
+
+
+async def test_a_mended_draft_puts_back_nothing_that_is_live_by_now(world: World) -> None:
+    plan = await not_valid(world)
+    mend(world, plan)
+    sets, first = world.account.ad_sets, rows_of(plan)[0].entity_id
+    sets.put({**sets.get(first), "category": "ADV_9_9"})
+    await world.resume(plan, PUBLISH)
+    assert outcomes_of(plan) == {"staged": 2}
+    assert "category was " in rows_of(plan)[0].reason
+    assert sets.get(first)["category"] == "ADV_9_9"
+
+
+@pytest.mark.parametrize("resumed", [True, False])
+async def test_a_row_that_was_not_valid_and_whose_draft_somebody_deleted_leaves_nothing_to_undo(
+    world: World, *, resumed: bool
+) -> None:
+    plan = await not_valid(world)
+    campaign = world.account.ad_sets.get(rows_of(plan)[0].entity_id)["campaign_id"]
+    path = {"ad_account_id": world.server.ad_account_id, "draft_campaign_id": campaign}
+    await world.ads.call(operations.DELETE_CAMPAIGN_DRAFT, path=path)
+    if resumed:
+        await world.resume(plan, PUBLISH)
+        assert outcomes_of(plan) == {"failed": 2}
+        assert all("somebody deleted it" in row.reason for row in rows_of(plan))
+    await bulk.plan_undo(world.ads, plan, world.folder / "undo")
+    assert outcomes_of(world.folder / "undo") == ({} if resumed else {"unchanged": 1, "refused": 1})
+    await world.resume(plan, msgspec.structs.replace(PUBLISH, retry_failed=True))
+    assert outcomes_of(plan) == {"done": 2}
+
+
+@pytest.mark.parametrize("retry_failed", [False, True])
+async def test_what_others_did_in_a_draft_that_took_nothing_of_a_row_is_theirs(
+    world: World, *, retry_failed: bool
+) -> None:
+    plan = await world.plan(world.names(1))
+    world.server.add_fault("error", operation="updateAdSetDraft", status=403, times=1)
+    await world.apply(plan, DRAFT)
+    (row,), drafts = rows_of(plan), world.account.ad_set_drafts
+    drafts.put({**drafts.get(row.entity_id), "name": row.after["name"]})
+    campaign = world.account.ad_sets.get(row.entity_id)["campaign_id"]
+    assert await world.ads.ad_account(world.server.ad_account_id).trees.publish(campaign) == []
+    await world.resume(plan, msgspec.structs.replace(PUBLISH, retry_failed=retry_failed))
+    assert outcomes_of(plan) == {"unchanged" if retry_failed else "failed": 1}
+    await bulk.plan_undo(world.ads, plan, world.folder / "undo")
+    assert outcomes_of(world.folder / "undo") == {}
+
+
+async def test_a_row_that_is_live_by_now_keeps_nothing_back_where_its_draft_holds_that_too(world: World) -> None:
+    plan = await not_valid(world)
+    first, second = rows_of(plan)
+    sets, drafts = world.account.ad_sets, world.account.ad_set_drafts
+    drafts.put({**drafts.get(first.entity_id), "end_time": sets.get(first.entity_id)["end_time"]})
+    sets.put({**sets.get(first.entity_id), "name": first.after["name"]})
+    await world.resume(plan, msgspec.structs.replace(DRAFT, retry_failed=True))
+    assert outcomes_of(plan) == {"unchanged": 1, "staged": 1}
+    live = sets.get(first.entity_id)
+    sets.put({**live, "category": "ADV_9_9"})
+    (told,), _ = await world.resume(plan, PUBLISH)
+    assert (told.number, told.outcome) == (second.number, bulk.RowOutcome.WAITING)
+    assert "category was " in told.reason
+    assert sets.get(first.entity_id)["category"] == "ADV_9_9"
+    sets.put(live)
+    await world.resume(plan, PUBLISH)
+    assert outcomes_of(plan) == {"unchanged": 1, "done": 1}
+
+
 async def test_an_error_outside_of_the_rows_fails_the_campaign(world: World) -> None:
     plan = await world.plan(world.names(1))
     campaign = world.account.ad_sets.get(rows_of(plan)[0].entity_id)["campaign_id"]

@@ -273,11 +273,14 @@ async def test_a_plan_of_the_version_before_is_shown_and_undone_and_not_carried_
     assert world.account.ad_sets.get(one["id"])["name"] == "As it was"
 
 
-async def test_a_plan_of_the_format_before_is_carried_on_with(world: World) -> None:
+@pytest.mark.parametrize("version", [3, 4])
+async def test_a_plan_of_the_format_before_is_carried_on_with(world: World, version: int) -> None:
     plan = await world.plan(world.names(2))
     await world.apply(plan, msgspec.structs.replace(QUICK, draft=True))
     connection = sqlite3.connect(plan)
-    connection.executescript("ALTER TABLE campaign DROP COLUMN made_at; DROP TABLE around; PRAGMA user_version=3;")
+    connection.executescript(f"ALTER TABLE draft DROP COLUMN filled; PRAGMA user_version={version};")
+    if version == 3:
+        connection.executescript("ALTER TABLE campaign DROP COLUMN made_at; DROP TABLE around;")
     connection.close()
     await world.resume(plan, msgspec.structs.replace(QUICK, publish=True))
     assert outcomes_of(plan) == {"done": 2}

@@ -93,9 +93,16 @@ class DraftWriter:
         text = found.get(draft_id)
         if text is None:
             return StepOutcome(state=StepState.WAITING, reason=f"it took no effect: {why}")
-        await self._journal.write(lambda plan: plan.drafts.remember(row.step.row, draft_id))
         # The draft's text is no state of the live entity, which alone may be written on.
-        return msgspec.structs.replace(staged(judged(work, row.step, text, why)), text="")
+        outcome = msgspec.structs.replace(staged(judged(work, row.step, text, why)), text="")
+
+        def found_there(plan: PlanFile) -> None:
+            plan.drafts.remember(row.step.row, draft_id)
+            if outcome.state is StepState.FAILED:  # somebody changed it: the row's values may have been there before
+                plan.drafts.fill(row.step.row, filled=True)
+
+        await self._journal.write(found_there)
+        return outcome
 
     async def _drafts_in(self, parents: Iterable[str]) -> dict[str, str]:
         """The drafts inside of campaigns or ad sets, by their ids."""

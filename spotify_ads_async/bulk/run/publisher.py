@@ -21,9 +21,9 @@ from spotify_ads_async.bulk.run.published import (
     conflicts_since,
     overwritten,
     published,
-    read_back,
 )
-from spotify_ads_async.bulk.run.staged_campaigns import Gone, StagedCampaigns
+from spotify_ads_async.bulk.run.settlement import Settlement
+from spotify_ads_async.bulk.run.staged_campaigns import StagedCampaigns, all_rows
 from spotify_ads_async.bulk.run.writer import RunControl, Tell
 from spotify_ads_async.bulk.store.draft_tables import CampaignState, DraftCampaign, StagedRow
 from spotify_ads_async.bulk.store.journal import Journal
@@ -35,9 +35,7 @@ from spotify_ads_async.models import DraftValidationError
 
 __all__ = ["Publisher", "errors_by_row"]
 
-_UNFINISHED = frozenset({StepState.WAITING, StepState.SENT, StepState.UNKNOWN})
 _AS_WANTED = frozenset({StepState.STAGED, StepState.DONE})
-_DRAFTED = frozenset({StepState.STAGED, StepState.SENT, StepState.UNKNOWN})
 
 
 class Publisher:
@@ -50,12 +48,17 @@ class Publisher:
         self._staged = StagedCampaigns(ads, journal, header)
         self._options = options
         self._control = control
+        self._settlement = Settlement(self._staged, journal, header, options, control)
         self._entity = header.kind
         self._entity_type = DRAFT_KINDS[header.entity].entity_type
         self._proven = options.keep_going
         self._around: dict[str, list[Around]] = {}
         """What no row is about and is published along, by campaign, as it was read just before."""
         self._trees = ads.ad_account(header.ad_account_id).trees
+
+    async def settle_lost(self, tell: Tell) -> None:
+        """Settle what an earlier run was publishing, and what others did to drafts; see :class:`Settlement`."""
+        await self._settlement.settle_lost(tell)
 
     # ---- validating
 
@@ -67,12 +70,21 @@ class Publisher:
             staged = [row for row in rows if row.step.state is StepState.STAGED]
             if not staged or self._control.stopping.is_set():
                 return
-            if reason := _held_by(rows):
-                await self._staged.conclude(campaign, CampaignState.OPEN, _all(staged, reason), tell)
-            else:
+            if not await self._is_held(campaign, rows, tell):
                 await self._validate(campaign, staged, tell)
 
         await some_at_once(validate, await self._staged.in_state(CampaignState.OPEN))
+
+    async def _is_held(self, campaign: DraftCampaign, rows: Sequence[StagedRow], tell: Tell) -> bool:
+        """Hold a campaign back whose draft shall not go live with the drafts of these rows as they are."""
+        try:
+            reason = await self._staged.held_by(rows)
+        except SpotifyAdsError as problem:
+            reason = f"not validated: {problem}"
+        if reason:
+            staged = [row for row in rows if row.step.state is StepState.STAGED]
+            await self._staged.conclude(campaign, CampaignState.OPEN, all_rows(staged, reason), tell)
+        return bool(reason)
 
     async def _validate(self, campaign: DraftCampaign, rows: Sequence[StagedRow], tell: Tell) -> None:
         try:
@@ -80,18 +92,25 @@ class Publisher:
             errors = await self._trees.validate(campaign.draft_id, version=version)
         except SpotifyAdsError as problem:
             await self._staged.conclude(
-                campaign, CampaignState.OPEN, _all(rows, f"the draft could not be validated: {problem}"), tell
+                campaign, CampaignState.OPEN, all_rows(rows, f"the draft could not be validated: {problem}"), tell
             )
             return
         if errors:
-            await self._refuse(campaign, rows, errors, tell)
+            await self._refuse(campaign, rows, errors, tell, version)
             return
         # With what follows, publishing tells what became of the rows.
         silent = self._options.publish
-        await self._staged.conclude(campaign, CampaignState.VALID, _all(rows, ""), None if silent else tell, version)
+        await self._staged.conclude(
+            campaign, CampaignState.VALID, all_rows(rows, ""), None if silent else tell, version
+        )
 
     async def _refuse(
-        self, campaign: DraftCampaign, rows: Sequence[StagedRow], errors: Sequence[DraftValidationError], tell: Tell
+        self,
+        campaign: DraftCampaign,
+        rows: Sequence[StagedRow],
+        errors: Sequence[DraftValidationError],
+        tell: Tell,
+        version: int,
     ) -> None:
         """Bring each error back to its row; what names no row of the plan fails them all, since nothing can go live."""
         reasons, others = errors_by_row(self._entity_type, rows, errors)
@@ -110,7 +129,7 @@ class Publisher:
                 ended[row.step.row] = StepOutcome(
                     state=StepState.FAILED, reason=f"its campaign's draft is not valid: {others}", status=400
                 )
-        await self._staged.conclude(campaign, CampaignState.INVALID, ended, tell)
+        await self._staged.conclude(campaign, CampaignState.INVALID, ended, tell, version)
 
     # ---- publishing
 
@@ -124,8 +143,10 @@ class Publisher:
                 return
             if any(row.step.state not in _AS_WANTED for row in rows):
                 reason = "staged and valid, but not published: another row of its campaign failed"
-                await self._staged.conclude(campaign, CampaignState.VALID, _all(staged, reason), tell, campaign.version)
-            else:
+                await self._staged.conclude(
+                    campaign, CampaignState.VALID, all_rows(staged, reason), tell, campaign.version
+                )
+            elif not await self._is_held(campaign, rows, tell):
                 await self._publish(campaign, staged, tell)
 
         campaigns = await self._staged.in_state(CampaignState.VALID)
@@ -141,19 +162,21 @@ class Publisher:
             try:
                 version = await self._trees.version(campaign.draft_id)
             except SpotifyAdsError as problem:
-                await self._staged.conclude(campaign, CampaignState.OPEN, _all(rows, f"not published: {problem}"), tell)
+                await self._staged.conclude(
+                    campaign, CampaignState.OPEN, all_rows(rows, f"not published: {problem}"), tell
+                )
                 return
             if version != campaign.version:
                 reason = (
                     "not published: somebody changed the campaign's draft since it was validated (version"
                     f" {campaign.version}, now {version}): look at it; resuming validates it again"
                 )
-                await self._staged.conclude(campaign, CampaignState.OPEN, _all(rows, reason), tell)
+                await self._staged.conclude(campaign, CampaignState.OPEN, all_rows(rows, reason), tell)
                 return
             if await self._attempt(campaign, rows, version, tell):
                 return
         reason = f"not published: the request took no effect {self._options.attempts} times"
-        await self._staged.conclude(campaign, CampaignState.OPEN, _all(rows, reason), tell)
+        await self._staged.conclude(campaign, CampaignState.OPEN, all_rows(rows, reason), tell)
 
     async def _attempt(self, campaign: DraftCampaign, rows: Sequence[StagedRow], version: int, tell: Tell) -> bool:
         """Publish once; False where it surely took no effect though the answer was lost."""
@@ -162,12 +185,14 @@ class Publisher:
             errors = await self._trees.publish(campaign.draft_id, version=version)
         except SpotifyAdsError as problem:
             if not problem.may_have_taken_effect:
-                await self._staged.conclude(campaign, CampaignState.OPEN, _all(rows, f"not published: {problem}"), tell)
+                await self._staged.conclude(
+                    campaign, CampaignState.OPEN, all_rows(rows, f"not published: {problem}"), tell
+                )
                 return True
             await anyio.sleep(self._options.settle_after)
-            return await self._read_back(campaign, rows, tell)
+            return await self._settlement.settle_publication(campaign, rows, tell)
         if errors:
-            await self._refuse(campaign, rows, errors, tell)
+            await self._refuse(campaign, rows, errors, tell, version)
         else:
             await self._staged.conclude(campaign, CampaignState.PUBLISHED, await self._compared(campaign, rows), tell)
         return True
@@ -180,7 +205,7 @@ class Publisher:
         try:
             present, around = await self._staged.present(rows), await self._staged.around(campaign)
         except SpotifyAdsError as problem:
-            await self._staged.conclude(campaign, CampaignState.OPEN, _all(rows, f"not published: {problem}"), tell)
+            await self._staged.conclude(campaign, CampaignState.OPEN, all_rows(rows, f"not published: {problem}"), tell)
             return True
         conflicts, along = conflicts_since(self._entity, present), changed_around(around)
         if (conflicts or along) and not self._options.force:
@@ -200,7 +225,7 @@ class Publisher:
 
     async def _compared(self, campaign: DraftCampaign, rows: Sequence[StagedRow]) -> dict[int, StepOutcome]:
         """What publishing made of live entities, against what was staged."""
-        ended = _all(rows, "", StepState.DONE)
+        ended = all_rows(rows, "", StepState.DONE)
         drafts = {row.step.row: self._staged.draft(row.draft_id) for row in rows}
         try:
             for work, state in await self._staged.present(rows):
@@ -224,64 +249,6 @@ class Publisher:
         self._proven = True
         return ended
 
-    # ---- settling
-
-    async def settle_lost(self, tell: Tell) -> None:
-        """Settle what an earlier run was publishing when it ended, and what somebody published or deleted since.
-
-        Raises:
-            SpotifyAdsError: that cannot be read.
-        """
-        campaigns = [one for one in await self._staged.in_state() if one.draft_id]
-        if any(one.state is CampaignState.PUBLISHING for one in campaigns):
-            await anyio.sleep(self._options.settle_after)
-        gone = await self._staged.gone(campaigns)
-        if gone:  # a list may be older than what was written a moment ago
-            await anyio.sleep(self._options.settle_after)
-            gone = await self._staged.gone([one for one in campaigns if one.id in gone])
-        for campaign in campaigns:
-            await self._settle_read(campaign, gone.get(campaign.id), tell)
-
-    async def _settle_read(self, campaign: DraftCampaign, gone: Gone | None, tell: Tell) -> None:
-        """Settle rows by what is live whose drafts are gone; None where all are there, so nothing was published."""
-        if gone is None:
-            if campaign.state is CampaignState.PUBLISHING:
-                valid = CampaignState.VALID
-                await self._journal.write(lambda plan: plan.drafts.conclude(campaign.id, valid, campaign.version))
-            return
-        rows = await self._staged.rows(campaign) if gone.whole else gone.rows
-        unsettled = [row for row in rows if row.step.state in _DRAFTED]
-        ended: dict[int, StepOutcome] = {}
-        for work, state in await self._staged.present(unsettled):
-            ended[work.number] = one = read_back(self._entity, work, state, again=self._options.retry_failed)
-            self._control.surprised(work, one)
-        state = CampaignState.PUBLISHED if gone.whole else CampaignState.OPEN
-        await self._staged.conclude(campaign, state, ended, tell, gone=gone.rows)
-
-    async def _read_back(self, campaign: DraftCampaign, rows: Sequence[StagedRow], tell: Tell) -> bool:
-        """Find out whether a campaign was published: then its drafts are gone, and the rows' values are live."""
-        try:
-            gone = (await self._staged.gone([campaign])).get(campaign.id)
-            await self._settle_read(campaign, gone, tell)
-        except SpotifyAdsError as problem:
-            # It stays "publishing", so the next run reads back again.
-            reason = f"whether it was published could not be read back: {problem}"
-            await self._staged.conclude(campaign, CampaignState.PUBLISHING, _all(rows, reason), tell, campaign.version)
-            return True
-        return gone is not None
-
-
-def _held_by(rows: Sequence[StagedRow]) -> str:
-    """Why a campaign's draft shall not go live with the drafts of these rows as they are; nothing where it may."""
-    if any(row.step.state in _UNFINISHED for row in rows):
-        return "not validated: another row of its campaign is in conflict, refused, or not settled"
-    if any(row.step.state is StepState.DONE and row.draft_id for row in rows):
-        return (
-            "not validated: somebody made another row of its campaign as wanted after its draft was made, and"
-            " publishing would put that back; delete the campaign's draft, and --retry-failed stages its rows anew"
-        )
-    return ""
-
 
 def _held_back(
     rows: Sequence[StagedRow], conflicts: Mapping[int, Sequence[Conflict]], along: str
@@ -292,10 +259,6 @@ def _held_back(
         return f"not published: somebody changed {what}; --force publishes it all the same"
 
     return {row.step.row: StepOutcome(state=StepState.STAGED, reason=reason(row.step.row)) for row in rows}
-
-
-def _all(rows: Sequence[StagedRow], reason: str, state: StepState = StepState.STAGED) -> dict[int, StepOutcome]:
-    return {row.step.row: StepOutcome(state=state, reason=reason) for row in rows}
 
 
 def errors_by_row(

@@ -132,7 +132,12 @@ class RowRunner:
             return await self._end(work, looked)
         if isinstance(looked, tuple):
             return await self._written(work.number, lambda plan: plan.conflict(work.number, looked))
-        await self._journal.write(lambda plan: plan.rebuild(looked))
+
+        def renew(plan: PlanFile) -> None:
+            plan.rebuild(looked)
+            plan.drafts.fill(work.number, filled=False)  # it was filled on top of something else
+
+        await self._journal.write(renew)
         return (
             looked if looked.pending else await self._written(work.number, lambda plan: plan.need_nothing(work.number))
         )

@@ -13,14 +13,16 @@ from spotify_ads_async.bulk.plan.state import state_of
 from spotify_ads_async.bulk.present import Found, read_present
 from spotify_ads_async.bulk.records import Header, PlannedRow, RowOutcome, StepOutcome, StepState
 from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS, campaign_drafts, drafts_within, made_at
-from spotify_ads_async.bulk.run.published import Around, Present
+from spotify_ads_async.bulk.run.published import Around, Present, changed_around
 from spotify_ads_async.bulk.run.writer import Tell
 from spotify_ads_async.bulk.store.draft_tables import CampaignState, DraftCampaign, StagedRow
 from spotify_ads_async.bulk.store.journal import Journal
 from spotify_ads_async.bulk.store.plan_file import PlanFile
 from spotify_ads_async.client import AdsClient
 
-__all__ = ["Gone", "StagedCampaigns", "read_around"]
+__all__ = ["Gone", "StagedCampaigns", "all_rows", "read_around"]
+
+_UNFINISHED = frozenset({StepState.WAITING, StepState.SENT, StepState.UNKNOWN})
 
 
 class Gone(NamedTuple):
@@ -38,10 +40,15 @@ class StagedCampaigns:
         self._journal = journal
         self._header = header
         self._drafts: dict[str, str] = {}
+        self._versions: dict[str, int] = {}
 
     def draft(self, draft_id: str) -> dict[str, Any]:
         """A draft as it was when this run began, nothing of one that it made: those hold what the plan says."""
         return msgspec.json.decode(self._drafts.get(draft_id, "{}"))
+
+    def is_touched(self, campaign: DraftCampaign) -> bool:
+        """Whether a campaign's draft changed between its validation and the beginning of this run."""
+        return campaign.version is not None and self._versions.get(campaign.id, campaign.version) != campaign.version
 
     async def in_state(self, state: CampaignState | None = None) -> list[DraftCampaign]:
         """Those in one state, or all."""
@@ -80,12 +87,17 @@ class StagedCampaigns:
             SpotifyAdsError: the drafts cannot be read.
         """
         rows = {one.id: [row for row in await self.rows(one) if row.draft_id] for one in campaigns}
-        parents = {row.parent_id: None for found in rows.values() for row in found}
-        account_id, kind = self._header.ad_account_id, DRAFT_KINDS[self._header.entity]
-        listed = await drafts_within(self._ads, account_id, kind, list(parents))
-        ids = {str(one.id) for one in listed}
-        self._drafts.update((str(one.id), state_of(one)) for one in listed)
-        drafts = await campaign_drafts(self._ads, account_id, [one.draft_id for one in campaigns])
+        listed = await self._listed([row for found in rows.values() for row in found])
+        ids = listed.keys()
+        self._drafts.update(listed)
+        drafts = await campaign_drafts(self._ads, self._header.ad_account_id, [one.draft_id for one in campaigns])
+        self._versions.update(
+            {
+                one.id: version
+                for one in campaigns
+                if one.draft_id in drafts and (version := drafts[one.draft_id].draft_hierarchy_version)
+            }
+        )
         found: dict[str, Gone] = {}
         for campaign in campaigns:
             draft = drafts.get(campaign.draft_id)
@@ -98,8 +110,38 @@ class StagedCampaigns:
                 found[campaign.id] = gone
         return found
 
-    async def staged(self) -> dict[int, bool]:
-        """The rows whose values are in drafts, validated or not, and whether each draft is there still.
+    async def _listed(self, rows: Sequence[StagedRow]) -> dict[str, str]:
+        """The JSON of the drafts that are listed with those of some rows, by their ids."""
+        parents = {row.parent_id: None for row in rows}
+        kind = DRAFT_KINDS[self._header.entity]
+        listed = await drafts_within(self._ads, self._header.ad_account_id, kind, list(parents))
+        return {str(one.id): state_of(one) for one in listed}
+
+    async def held_by(self, rows: Sequence[StagedRow]) -> str:
+        """Why a campaign's draft shall not go live with the drafts of its rows as they are; nothing where it may.
+
+        Raises:
+            SpotifyAdsError: what drafts hold, or what is live, cannot be read.
+        """
+        if any(row.step.state in _UNFINISHED for row in rows):
+            return "not validated: another row of its campaign is in conflict, refused, or not settled"
+        drafted = {row.step.row: row.draft_id for row in rows if row.step.state is StepState.DONE and row.draft_id}
+        if not drafted:
+            return ""
+        rows = [row for row in rows if row.step.row in drafted]
+        drafts, present = await self._listed(rows), await self.present(rows)
+        held = [(work, msgspec.json.decode(drafts.get(drafted[work.number], "{}")), now) for work, now in present]
+        would = changed_around([Around(self._header.kind, work.entity_id, draft, now) for work, draft, now in held])
+        return would and (
+            "not validated: somebody made another row of its campaign as wanted after its draft was made, and"
+            f" publishing would put back what its draft holds ({would}); delete the campaign's draft, and"
+            " --retry-failed stages its rows anew"
+        )
+
+    async def staged(self) -> dict[int, StagedRow]:
+        """The rows whose values are in drafts, or may have been, each without its draft where that is gone.
+
+        Rows that are not staged, or not any more, are among them only where their drafts are gone.
 
         Raises:
             SpotifyAdsError: the drafts cannot be read.
@@ -107,8 +149,10 @@ class StagedCampaigns:
         campaigns = [one for one in await self.in_state() if one.draft_id]
         gone = await self.gone(campaigns)
         missing = {row.step.row for one in gone.values() for row in one.rows}
-        rows = [row for one in campaigns for row in await self.rows(one) if row.step.state is StepState.STAGED]
-        return {row.step.row: row.step.row not in missing for row in rows}
+        rows = [row for one in campaigns for row in await self.rows(one)]
+        kept = {row.step.row: row for row in rows if row.step.state is StepState.STAGED}
+        lost = [row for row in rows if row.step.row in missing and (row.step.row in kept or row.still_filled)]
+        return kept | {row.step.row: msgspec.structs.replace(row, draft_id="") for row in lost}
 
     async def conclude(
         self,
@@ -139,6 +183,11 @@ class StagedCampaigns:
         for row in told if tell is not None else []:
             if tell is not None and (row.outcome is not RowOutcome.WAITING or row.reason):
                 await tell(row)
+
+
+def all_rows(rows: Sequence[StagedRow], reason: str, state: StepState = StepState.STAGED) -> dict[int, StepOutcome]:
+    """The same outcome for every one of some rows."""
+    return {row.step.row: StepOutcome(state=state, reason=reason) for row in rows}
 
 
 async def read_around(

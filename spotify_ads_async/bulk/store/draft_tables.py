@@ -50,16 +50,31 @@ class DraftCampaign(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StagedRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row's request with its draft; ``draft_id`` is empty until the draft is known."""
+    """A row's request with its draft.
+
+    Attributes:
+        step: the request.
+        draft_id: the draft, empty until it is known.
+        campaign_id: the campaign that it is published with.
+        parent_id: what it is listed by.
+        filled: whether the row's values are in it, or may be, as the row and what it was planned on are now.
+    """
 
     step: Step
     draft_id: str
     campaign_id: str
     parent_id: str
+    filled: bool
+
+    @property
+    def still_filled(self) -> bool:
+        """Whether the row failed, or is to be made again, though its values are in its draft, or may be."""
+        return self.filled and self.step.state in {StepState.WAITING, StepState.FAILED}
 
 
 _STAGED = (
-    "SELECT step.row, position, entity_id, body, step.state, sent, draft_id, campaign_id, parent_id "
+    "SELECT step.row, position, entity_id, body, step.state, sent, draft_id, campaign_id, parent_id, "
+    "filled AND decision = 'planned' "
     "FROM step JOIN row ON number = step.row JOIN draft ON draft.row = step.row "
 )
 
@@ -119,13 +134,14 @@ class DraftTables(AroundTable):
             " (state = 'done' OR found IS NOT NULL))",
             (campaign_id,),
         )
-        self._connection.execute("UPDATE draft SET draft_id = '' WHERE campaign_id = ?", (campaign_id,))
+        self._connection.execute("UPDATE draft SET draft_id = '', filled = 0 WHERE campaign_id = ?", (campaign_id,))
         self._connection.execute("DELETE FROM campaign WHERE id = ?", (campaign_id,))
         self._connection.execute("DELETE FROM around WHERE campaign_id = ?", (campaign_id,))
 
     def forget_row(self, row: int) -> None:
         """Write down that a row's draft is there no more, and perhaps what it was in."""
         self.remember(row, "")
+        self.fill(row, filled=False)
         self._connection.execute(
             "DELETE FROM around WHERE id <> campaign_id AND id = (SELECT parent_id FROM draft WHERE row = ?)", (row,)
         )
@@ -145,6 +161,10 @@ class DraftTables(AroundTable):
     def remember(self, row: int, draft_id: str) -> None:
         """Write down that a row's draft is there."""
         self._connection.execute("UPDATE draft SET draft_id = ? WHERE row = ?", (draft_id, row))
+
+    def fill(self, row: int, *, filled: bool) -> None:
+        """Write down whether a row's values are in its draft, or may be."""
+        self._connection.execute("UPDATE draft SET filled = ? WHERE row = ?", (filled, row))
 
     def conclude(self, campaign_id: str, state: CampaignState, version: int | None = None) -> None:
         """Write down where a campaign's draft stands."""
@@ -185,8 +205,8 @@ class DraftTables(AroundTable):
 
 
 def _staged(values: tuple[Any, ...]) -> StagedRow:
-    row, position, entity_id, body, state, sent, draft_id, campaign_id, parent_id = values
+    row, position, entity_id, body, state, sent, draft_id, campaign_id, parent_id, filled = values
     step = Step(
         row=row, position=position, entity_id=entity_id, body=decode(body), state=_STEP_STATES[state], sent=sent
     )
-    return StagedRow(step=step, draft_id=draft_id, campaign_id=campaign_id, parent_id=parent_id)
+    return StagedRow(step=step, draft_id=draft_id, campaign_id=campaign_id, parent_id=parent_id, filled=bool(filled))

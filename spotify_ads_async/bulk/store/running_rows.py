@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from spotify_ads_async.bulk.plan.effects import Conflict
-from spotify_ads_async.bulk.records import RowWork, StepOutcome
+from spotify_ads_async.bulk.records import RowWork, StepOutcome, StepState
 from spotify_ads_async.bulk.store import rows
 from spotify_ads_async.bulk.store.schema import encode
 
@@ -112,6 +112,8 @@ class RunningRows:
             " AND position = ?",
             (outcome.state, outcome.reason, outcome.status, outcome.trace_id, found, outcome.transient, row, position),
         )
+        if outcome.state is StepState.STAGED:
+            self._connection.execute("UPDATE draft SET filled = 1 WHERE row = ?", (row,))
         rows.renew_checksum(self._connection, row)
         if outcome.damage:
             (work,) = self.work([row])

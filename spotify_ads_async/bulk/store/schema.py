@@ -32,10 +32,10 @@ __all__ = [
 EnumT = TypeVar("EnumT", bound=enum.Enum)
 
 _APPLICATION_ID = 0x53414250  # "SABP"
-_FORMAT = 4
+_FORMAT = 5
 _PAGE_SIZE = 8192
 """Bytes, room for the JSON of several entities."""
-_BEFORE_DRAFTS, _BEFORE_STATES, _BEFORE_MADE_AT = 1, 2, 3
+_BEFORE_DRAFTS, _BEFORE_STATES, _BEFORE_MADE_AT, _BEFORE_FILLED = 1, 2, 3, 4
 
 _SCHEMA = """
 CREATE TABLE header (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -92,8 +92,14 @@ CREATE TABLE campaign (
   state TEXT NOT NULL,
   version INTEGER
 ) WITHOUT ROWID;
-CREATE TABLE draft (row INTEGER PRIMARY KEY, campaign_id TEXT NOT NULL, parent_id TEXT NOT NULL,
-  draft_id TEXT NOT NULL DEFAULT '');
+CREATE TABLE draft (
+  row INTEGER PRIMARY KEY,
+  campaign_id TEXT NOT NULL,
+  parent_id TEXT NOT NULL,
+  -- Whether the row's values are in it, or may be, on top of the row's state. A row keeps that when it fails.
+  filled INTEGER NOT NULL DEFAULT 0,
+  draft_id TEXT NOT NULL DEFAULT ''
+);
 CREATE INDEX draft_by_campaign ON draft (campaign_id);
 """
 
@@ -120,6 +126,11 @@ CREATE VIEW open AS SELECT number, parent FROM row WHERE decision = 'planned'
 """
 
 _FROM_BEFORE_MADE_AT = "ALTER TABLE campaign ADD COLUMN made_at TEXT NOT NULL DEFAULT '';"
+
+_FROM_BEFORE_FILLED = """
+ALTER TABLE draft ADD COLUMN filled INTEGER NOT NULL DEFAULT 0;
+UPDATE draft SET filled = 1 WHERE EXISTS (SELECT 1 FROM step WHERE step.row = draft.row AND state = 'staged');
+"""
 
 _FROM_BEFORE_STATES = """
 DROP VIEW IF EXISTS fate;
@@ -265,7 +276,7 @@ def _check_format(connection: sqlite3.Connection, path: Path, *, is_complete: bo
     application, version, page_size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names)
     if application != _APPLICATION_ID:
         raise NotAPlan(f"{path} is no plan")
-    if version not in {_BEFORE_DRAFTS, _BEFORE_STATES, _BEFORE_MADE_AT, _FORMAT}:
+    if version not in {_BEFORE_DRAFTS, _BEFORE_STATES, _BEFORE_MADE_AT, _BEFORE_FILLED, _FORMAT}:
         raise NotAPlan(
             f"{path} has format {version}, and this version of the program reads format {_FORMAT}: carry it out with"
             " the version that made it, or plan again"
@@ -279,8 +290,10 @@ def _upgrade(connection: sqlite3.Connection) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == _FORMAT:
         return
-    drafts = _DRAFTS if version == _BEFORE_DRAFTS else _FROM_BEFORE_MADE_AT
-    states = "" if version == _BEFORE_MADE_AT else f"{_FROM_BEFORE_STATES} {_VIEWS}"
+    drafts = _DRAFTS if version == _BEFORE_DRAFTS else _FROM_BEFORE_FILLED
+    if version in {_BEFORE_STATES, _BEFORE_MADE_AT}:
+        drafts += _FROM_BEFORE_MADE_AT
+    states = f"{_FROM_BEFORE_STATES} {_VIEWS}" if version in {_BEFORE_DRAFTS, _BEFORE_STATES} else ""
     connection.executescript(f"BEGIN; {drafts} {AROUND} {states} PRAGMA user_version={_FORMAT}; COMMIT;")
 
 
