@@ -162,19 +162,27 @@ class Profiles:
         Raises:
             ConfigurationError: there is no such profile, or it cannot be read.
         """
-        return self.load(name).credentials(self.store(name), allow_http=self._allow_http)
+        sign_in = self.load(name)
+        return sign_in.credentials(_ProfileStore(self, name, sign_in), allow_http=self._allow_http)
 
     def store(self, name: str) -> SharedTokenStore:
         """The place where the profile's tokens are."""
         return _ProfileStore(self, name)
 
-    def tokens(self, name: str) -> Tokens:
-        """The tokens of that profile.
+    def tokens(self, name: str, *, of: SignIn | None = None) -> Tokens:
+        """The tokens of that profile; with ``of``, as long as they are of the same app and accounts service.
 
         Raises:
-            ConfigurationError: there is no such profile, or it cannot be read.
+            ConfigurationError: there is no such profile, it cannot be read, or its tokens are another app's.
         """
-        _, hidden = self._load(name)
+        kept, hidden = self._load(name)
+        if of is not None and (kept.client_id, kept.token_url) != (of.client_id, of.token_url):
+            # Another app has windows of its own: whoever goes on with its tokens spends them without counting.
+            raise ConfigurationError(
+                f"profile {name} was signed in to another app or accounts service (client ID {kept.client_id}) after"
+                f" this program began with the app {of.client_id}: start the program again to go on as that app, or"
+                " sign in to the former one again"
+            )
         return msgspec.convert(hidden, Tokens, from_attributes=True, dec_hook=_as_it_is)
 
     def replace_tokens(self, name: str, tokens: Tokens, *, of: Secret | None = None) -> None:
@@ -187,7 +195,7 @@ class Profiles:
         if of is not None and hidden.refresh_token != of:
             logger.warning("somebody signed in to profile %s while its token was renewed: that sign-in is kept", name)
             return
-        changes = {field: getattr(tokens, field) for field in tokens.__struct_fields__}
+        changes = {field: getattr(tokens, field) for field in tokens.__struct_fields__ if field != "client_secret"}
         place = self._save(name, kept, msgspec.structs.replace(hidden, **changes))
         if kept.secrets is None and place.startswith(str(self._file(name))):
             logger.warning("the secrets of profile %s left the keyring: they are in %s", name, place)
@@ -262,9 +270,10 @@ class Profiles:
 class _ProfileStore:
     """A profile as a :class:`SharedTokenStore`. Keyrings and files block, so a worker thread asks them."""
 
-    def __init__(self, profiles: Profiles, name: str) -> None:
+    def __init__(self, profiles: Profiles, name: str, sign_in: SignIn | None = None) -> None:
         self._profiles = profiles
         self._name = name
+        self._sign_in = sign_in
         self._known: Secret | None = None
 
     @contextlib.asynccontextmanager
@@ -302,7 +311,8 @@ class _ProfileStore:
         return file
 
     async def read(self) -> Tokens | None:
-        found = await anyio.to_thread.run_sync(self._profiles.tokens, self._name, abandon_on_cancel=True)
+        look = functools.partial(self._profiles.tokens, self._name, of=self._sign_in)
+        found = await anyio.to_thread.run_sync(look, abandon_on_cancel=True)
         self._known = found.refresh_token
         return found
 

@@ -219,13 +219,13 @@ class RefreshToken(NotCopied):
             if kept is not None and (shared := self._shared(kept)) is not None:
                 self._access = shared
                 return shared.token
-            refresh_token = self._newest(kept)
-            if self._refusal is not None and refresh_token == self._refresh_token:
+            changed = self._take_up(kept)
+            if self._refusal is not None and not changed:
                 raise _again(self._refusal)
-            self._refusal, self._refresh_token = None, refresh_token
+            self._refusal = None
             self._asking = True
             try:
-                return await self._asked(http, Tokens(refresh_token=refresh_token) if kept is None else kept)
+                return await self._asked(http, Tokens(refresh_token=self._refresh_token) if kept is None else kept)
             finally:
                 self._asking = False
 
@@ -256,19 +256,21 @@ class RefreshToken(NotCopied):
 
     async def _ask(self, http: aiohttp.ClientSession) -> tuple[float, TokenAnswer]:
         """When was asked, and the answer. A store without turns may hold another token by now."""
-        secret, wanted = self._client_secret, lambda: self._waiting > 0
         while True:
             asked_at = self._clock()
             form = {"grant_type": "refresh_token", "refresh_token": self._refresh_token}
             try:
                 return asked_at, await token_request(
-                    http, self._token_url, form, client_id=self._client_id, client_secret=secret, wanted=wanted
+                    http,
+                    self._token_url,
+                    form,
+                    client_id=self._client_id,
+                    client_secret=self._client_secret,
+                    wanted=lambda: self._waiting > 0,
                 )
             except AuthenticationError:
-                kept = await self._kept.read() if self._kept.elsewhere else None
-                if kept is None or self._newest(kept) == self._refresh_token:
+                if not self._kept.elsewhere or not self._take_up(await self._kept.read()):
                     raise
-                self._refresh_token = self._newest(kept)
 
     async def _take(self, asked_at: float, answer: TokenAnswer, begun: Tokens) -> Secret:
         lifetime = answer.expires_in
@@ -307,9 +309,16 @@ class RefreshToken(NotCopied):
         clock = self._clock()
         return _Access(kept.access_token, clock, clock + kept.expires_at - early - now, kept.expires_at - early)
 
-    def _newest(self, kept: Tokens | None) -> Secret:
-        """The refresh token to use: the store's, unless it is the one that was replaced here and could not be kept."""
-        return self._refresh_token if kept is None or kept.refresh_token == self._replaced else kept.refresh_token
+    def _take_up(self, kept: Tokens | None) -> bool:
+        """Go on with the store's refresh token, unless it was replaced here and the new one could not be kept.
+
+        And with the app's secret that came with it. Answers whether that is another sign-in than before.
+        """
+        if kept is None or kept.refresh_token == self._replaced:
+            return False
+        before = self._refresh_token, self._client_secret
+        self._refresh_token, self._client_secret = kept.refresh_token, kept.client_secret or self._client_secret
+        return before != (self._refresh_token, self._client_secret)
 
     def _begin_anew(self) -> None:
         """This process is a fork: what is under way, and whoever waits for it, is the parent's."""

@@ -30,7 +30,7 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
     """The tokens of a sign-in. Times are POSIX seconds, so that other processes can read them.
 
     ``refreshing_since`` is when a refresh began whose end was not kept: whoever began it is still at it, or was ended
-    in between.
+    in between. ``client_secret`` is the app's, where the store has it: a new one comes with a new sign-in.
     """
 
     refresh_token: Secret
@@ -38,6 +38,7 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
     issued_at: float = 0.0
     expires_at: float = 0.0
     refreshing_since: float | None = None
+    client_secret: Secret | None = None
 
 
 class TokenStore(Protocol):

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from keyring.backends.fail import Keyring as NoKeyring
 from support import calls
-from support.accounts import Accounts
+from support.accounts import Accounts, basic, form
 from support.calls import client
 from support.raw_server import answer, stall
 
-from spotify_ads_async import AuthenticationError, InvalidAnswer, Secret
+from spotify_ads_async import AuthenticationError, ConfigurationError, InvalidAnswer, Secret
 from spotify_ads_async.auth.profiles import Profiles
 from spotify_ads_async.auth.sign_in import SignIn
 
@@ -39,12 +39,19 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
-def sign_in(folder: Path, token_url: str, refresh_token: str = "refresh-0") -> Profiles:  # noqa: S107 (made up)
+def sign_in(
+    folder: Path,
+    token_url: str,
+    refresh_token: str = "refresh-0",  # noqa: S107 (made up)
+    *,
+    client_id: str = "an-app",
+    secret: str = "s",  # noqa: S107 (as above)
+) -> Profiles:
     profiles = Profiles(folder, backend=NoKeyring())
-    profiles.save(
-        "work",
-        SignIn(client_id="an-app", client_secret=Secret("s"), refresh_token=Secret(refresh_token), token_url=token_url),
+    signed_in = SignIn(
+        client_id=client_id, client_secret=Secret(secret), refresh_token=Secret(refresh_token), token_url=token_url
     )
+    profiles.save("work", signed_in)
     return profiles
 
 
@@ -182,6 +189,71 @@ async def test_who_signs_in_again_is_let_in_again_without_a_restart(tmp_path: Pa
             assert accounts.asked == 1, "what was refused is not asked again"
             sign_in(tmp_path, accounts.token_url, "another")
             await calls.READ.by(service)
+
+
+@pytest.mark.parametrize("amid", [False, True], ids=["between refreshes", "amid one"])
+@pytest.mark.parametrize("other", ["client ID", "accounts service"])
+async def test_a_profile_that_is_another_apps_by_now_is_refused_and_never_sent(
+    tmp_path: Path, other: str, *, amid: bool
+) -> None:
+    """Its tokens spend another app's windows, and this program does not count those."""
+    async with Accounts(valid="nobody's") as accounts, Accounts() as elsewhere:
+        profiles = sign_in(tmp_path, accounts.token_url)
+
+        def sign_in_again() -> None:
+            accounts.before_answer = None
+            if other == "client ID":
+                sign_in(tmp_path, accounts.token_url, "theirs", client_id="another-app")
+            else:
+                sign_in(tmp_path, elsewhere.token_url, "theirs")
+
+        async with client(accounts.api.base_url, profiles.credentials("work")) as service:
+            if amid:
+                accounts.before_answer = sign_in_again
+            else:
+                sign_in_again()
+            for _ in range(2):
+                with pytest.raises(ConfigurationError, match=r"profile work was signed in to another.*start the prog"):
+                    await calls.READ.by(service)
+            assert [form(one)["refresh_token"] for one in accounts.server.received] == ["refresh-0"] * amid
+            assert (accounts.api.received, elsewhere.asked) == ([], 0)
+            assert kept(tmp_path)["refresh_token"] == "theirs"
+            accounts.valid = "ours-again"
+            sign_in(tmp_path, accounts.token_url, "ours-again")
+            await calls.READ.by(service)
+
+
+async def test_an_access_token_of_another_app_is_not_used(tmp_path: Path) -> None:
+    async with Accounts() as accounts:
+        profiles = sign_in(tmp_path, accounts.token_url)
+        async with client(accounts.api.base_url, profiles.credentials("work")) as service:
+            await calls.READ.by(service)
+            sign_in(tmp_path, accounts.token_url, client_id="another-app")
+            async with client(accounts.api.base_url, profiles.credentials("work")) as theirs:
+                await calls.READ.by(theirs)  # which keeps its access token for all who use the profile
+            asked = len(accounts.api.received)
+            with pytest.raises(ConfigurationError, match="another app"):
+                await calls.READ.by(service)
+            assert [one.headers["authorization"] for one in accounts.api.received[asked:]] == ["Bearer access-1"]
+
+
+@pytest.mark.parametrize("amid", [False, True], ids=["between refreshes", "amid one"])
+async def test_who_signs_in_with_the_apps_new_secret_is_let_in_without_a_restart(tmp_path: Path, *, amid: bool) -> None:
+    async with Accounts(rotate=True, valid="another") as accounts:
+        profiles = sign_in(tmp_path, accounts.token_url)
+
+        def sign_in_again() -> None:
+            accounts.before_answer = None
+            sign_in(tmp_path, accounts.token_url, "another", secret="its-new-secret")
+
+        async with client(accounts.api.base_url, profiles.credentials("work")) as service:
+            if amid:
+                accounts.before_answer = sign_in_again
+            else:
+                sign_in_again()
+            await calls.READ.by(service)
+        assert [basic(one) for one in accounts.server.received] == [*["an-app:s"] * amid, "an-app:its-new-secret"]
+        assert kept(tmp_path)["client_secret"] == "its-new-secret"
 
 
 @pytest.mark.parametrize(
