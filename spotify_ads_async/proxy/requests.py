@@ -20,7 +20,17 @@ from spotify_ads_async.governor import Priority
 from spotify_ads_async.operations import OPERATIONS
 from spotify_ads_async.types import Secret
 
-__all__ = ["MADE_HERE", "Refusal", "Wish", "allowed_sender", "end_to_end", "has_key", "limits_spent", "wish"]
+__all__ = [
+    "MADE_HERE",
+    "Refusal",
+    "Wish",
+    "allowed_sender",
+    "end_to_end",
+    "has_key",
+    "limits_spent",
+    "odd_head",
+    "wish",
+]
 
 _KEY_HEADER = "X-Quota-Proxy-Key"
 """The proxy's own key. It never goes upstream."""
@@ -35,8 +45,12 @@ _CLIMBS = re.compile(r"[/\\]\.{1,2}(?:;[^/\\]*)?(?:[/\\]|\Z)")
 _UNKNOWN_OPERATION = frozenset({"client_id", "ip"})
 _CLIENT_ID = msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f\ud800-\udfff]*\Z")
 
-_NO_TEXT = re.compile(r"[\ud800-\udfff]")
-"""What stands for bytes of a header that are no UTF-8. The HTTP client would leave them out without a word."""
+_ODD = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+"""What aiohttp reads in a header and does not write.
+
+It refuses control characters, and leaves out without a word what stands for bytes that are no UTF-8.
+"""
+_ENDS = re.compile(r"[\0\r\n]")
 
 _routes: Router[frozenset[str]] = Router()
 for _operation in OPERATIONS.values():
@@ -81,8 +95,8 @@ def wish(target: str, headers: Mapping[str, str], *, base_path: str) -> Wish:
     given |= {name: headers[header] for header, name in _PREFERENCES.items() if header in headers}
     if not target.startswith(f"{base_path}/") or _CLIMBS.search(unquote(unquote(target.partition("?")[0]))):
         raise Refusal(404, f"there is nothing here; the API is below {base_path}/")
-    if (odd := next((name for name, value in headers.items() if _NO_TEXT.search(value)), None)) is not None:
-        raise Refusal(400, f"the header {odd} holds bytes that are no UTF-8: nothing was sent")
+    if (odd := next((name for name, value in headers.items() if _ODD.search(value)), None)) is not None:
+        raise Refusal(400, f"the header {odd} holds control characters, or bytes that are no UTF-8: nothing was sent")
     try:
         return msgspec.convert({**given, "path": target[len(base_path) :]}, Wish, strict=False)
     except (msgspec.ValidationError, UnicodeError) as error:
@@ -101,6 +115,15 @@ def end_to_end(headers: Iterable[tuple[str, str]]) -> CIMultiDict[str]:
     named = {name.strip().lower() for value in kept.getall("Connection", ()) for name in value.split(",")}
     left = _NOT_PASSED_ON | named
     return CIMultiDict((name, value) for name, value in kept.items() if name.lower() not in left)
+
+
+def odd_head(status_line: str, headers: Mapping[str, str]) -> bytes | None:
+    """An answer's head with the very bytes that came, where aiohttp would not write them; None where it does."""
+    lines = [status_line, *(f"{name}: {value}" for name, value in headers.items())]
+    text = "".join(lines)
+    if not _ODD.search(text) or _ENDS.search(text):
+        return None
+    return "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")
 
 
 def allowed_sender(headers: Mapping[str, str], *, hosts: Collection[str], origin: str) -> bool:

@@ -305,9 +305,24 @@ def _unanswered(problem: aiohttp.ClientError | OSError) -> Refusal:
     return Refusal(502, "the connection to the API broke; the request may have taken effect")
 
 
+class _Passed(web.StreamResponse):
+    """An answer whose head goes on as it came."""
+
+    async def _write_headers(self) -> None:
+        request = self._req
+        head = None
+        if request is not None and request.transport is not None:
+            version = f"HTTP/{request.version.major}.{request.version.minor}"
+            head = requests.odd_head(f"{version} {self.status} {self.reason}", self.headers)
+            if head is not None:
+                request.transport.write(head)
+        if head is None:
+            await super()._write_headers()
+
+
 async def _streamed(request: web.BaseRequest, answer: aiohttp.ClientResponse) -> web.StreamResponse:
     headers = end_to_end(answer.headers.items())
-    response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
+    response = _Passed(status=answer.status, reason=answer.reason, headers=headers)
     try:
         await response.prepare(request)
         async for chunk in answer.content.iter_any():

@@ -520,6 +520,21 @@ async def test_what_belongs_to_one_hop_stays_there(http: aiohttp.ClientSession) 
     assert not [one for one in server.received if one.headers.keys() & {"upgrade", "x-hop"}]
 
 
+@pytest.mark.parametrize("value", [b"a\xe9b\xff", b"\xed\xa0\x80", b"a\x01b", b"a\x7f", "é".encode(), b"a\tb"])
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 %b\r\nX-A: b\r\n", b"HTTP/1.1 200 OK\r\nX-A: %b\r\n"])
+async def test_an_answers_head_comes_with_the_bytes_that_were_sent(head: bytes, value: bytes) -> None:
+    sent = head % value + b"Content-Length: 2\r\n"
+    async with RawServer(otherwise=raw(sent + b"\r\nok")) as server, proxied(server) as proxy:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(proxy.origin.rpartition(":")[2]))
+        for _ in range(2):
+            writer.write(f"GET /ads/v3/a HTTP/1.1\r\nHost: {proxy.origin[7:]}\r\nAuthorization: x\r\n\r\n".encode())
+            got = await reader.readuntil(b"\r\n\r\n")
+            assert set(sent.split(b"\r\n")) <= set(got.split(b"\r\n"))
+            assert b"X-Quota-Proxy" not in got
+            assert await reader.readexactly(2) == b"ok"
+        writer.close()
+
+
 @pytest.mark.parametrize(
     "segment",
     ["priority=urgent", "max_wait=soon", "max_wait=nan", "max_wait=-1", "client_id=", "client_id=a%0A", "colour=red"],
@@ -535,7 +550,9 @@ async def test_a_preference_that_cannot_be_read_is_refused(http: aiohttp.ClientS
     assert not server.received
 
 
-@pytest.mark.parametrize("header", [b"X-Quota-Client-Id: \xff", b"Idempotency-Key: cl\xe9"])
+@pytest.mark.parametrize(
+    "header", [b"X-Quota-Client-Id: \xff", b"Idempotency-Key: cl\xe9", b"X-A: a\x01b", b"X-A: a\x7f"]
+)
 async def test_a_header_that_is_no_text_is_refused_and_spoils_nothing(
     http: aiohttp.ClientSession, tmp_path: Path, header: bytes
 ) -> None:
