@@ -306,6 +306,37 @@ async def test_what_somebody_puts_into_a_draft_is_published_and_stays_theirs(
     assert {name: world.account.ad_sets.get(one)[name] for name in theirs} == theirs
 
 
+@pytest.mark.parametrize(("plural", "around"), [("ad sets", "campaign"), ("ads", "campaign"), ("ads", "ad_set")])
+async def test_what_somebody_puts_into_a_draft_that_no_row_is_about_is_named_and_ends_no_run(
+    world: World, plural: str, around: str
+) -> None:
+    ads = {ad["ad_set_id"]: ad["id"] for ad in world.account.ads}
+    chosen = list({row["campaign_id"]: row for row in world.ad_sets if row["id"] in ads}.values())[:3]
+    changes = [[ads[one["id"]] if plural == "ads" else one["id"], "Renamed"] for one in chosen]
+    plan = await world.plan(world.write("c.csv", [bulk.ENTITIES[plural].id_column, "name"], changes))
+    await world.apply(plan, DRAFT)
+    table = world.account.campaigns if around == "campaign" else world.account.ad_sets
+    drafts = world.account.campaign_drafts if around == "campaign" else world.account.ad_set_drafts
+    ids = [one["campaign_id" if around == "campaign" else "id"] for one in (chosen[0], chosen[-1])]
+    for one, ad_set in zip(ids, (chosen[0], chosen[-1]), strict=True):
+        drafts.put({**drafts.get(one), "name": "Theirs"})
+        touch(world.account, ad_set["campaign_id"])
+    await world.resume(plan, PUBLISH)
+    assert outcomes_of(plan) == {"done": 1, "waiting": 2}
+    _, progress = await world.resume(plan, PUBLISH)
+    assert (progress.stopped, outcomes_of(plan)) == ("", {"done": 3})
+    first, middle, last = rows_of(plan)
+    for row in (first, last):
+        assert row.reason.startswith("published with what somebody put into the draft of ")
+        assert 'name is "Theirs", not ' in row.reason
+    assert middle.reason == ""
+    undo = world.folder / "undo.plan"
+    await bulk.plan_undo(world.ads, plan, undo)
+    await world.apply(undo)
+    assert outcomes_of(undo) == {"done": 3}
+    assert [table.get(one)["name"] for one in ids] == ["Theirs", "Theirs"]
+
+
 async def test_a_draft_that_somebody_changed_since_is_not_published(world: World) -> None:
     plan = await world.plan(world.names(1))
     await world.apply(plan, DRAFT)

@@ -12,7 +12,7 @@ from spotify_ads_async.bulk.plan.effects import Conflict, reached, shown
 from spotify_ads_async.bulk.plan.state import Edit, State, copied, edits_between, leaf, same, with_edit, writable
 from spotify_ads_async.bulk.records import RowWork, StepOutcome, StepState
 from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS
-from spotify_ads_async.bulk.run.outcomes import compared, judged_later
+from spotify_ads_async.bulk.run.outcomes import Surprise, compared, judged_later, surprises
 
 __all__ = [
     "Around",
@@ -21,6 +21,7 @@ __all__ = [
     "conflicts_since",
     "overwritten",
     "published",
+    "published_along",
     "put_into_draft",
     "read_back",
 ]
@@ -126,6 +127,16 @@ def published(entity: Entity, work: RowWork, draft: State, now: State) -> StepOu
     kept = any(not any(_overlap(edit.path, path) for edit in lost) for path in asked)
     found = {name: ours.get(name) for name in sent} if kept else None
     return msgspec.structs.replace(outcome, state=StepState.FAILED, reason=remark, found=found)
+
+
+def published_along(one: Around, draft: State, now: State) -> tuple[str, list[Surprise]]:
+    """What somebody put into the ``draft`` of something that no row is about, in words, and what changed besides."""
+    theirs = put_into_draft(one.entity, one.now, draft, now)
+    expected = copied(one.now)
+    for edit in theirs:
+        with_edit(expected, edit.path, edit.after)
+    remark = f"published with what somebody put into the draft of {one}: {_in_words(theirs)}" if theirs else ""
+    return remark, surprises(one.entity, expected, {}, now)
 
 
 def put_into_draft(entity: Entity, wanted: State, draft: State, now: State) -> list[Edit]:

@@ -14,13 +14,13 @@ from spotify_ads_async.bulk.plan.effects import Conflict
 from spotify_ads_async.bulk.records import Header, StepOutcome, StepState
 from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS
 from spotify_ads_async.bulk.run.options import Options
-from spotify_ads_async.bulk.run.outcomes import surprises
 from spotify_ads_async.bulk.run.published import (
     Around,
     changed_around,
     conflicts_since,
     overwritten,
     published,
+    published_along,
 )
 from spotify_ads_async.bulk.run.settlement import Settlement
 from spotify_ads_async.bulk.run.staged_campaigns import StagedCampaigns, all_rows
@@ -233,21 +233,34 @@ class Publisher:
                     ended[work.number] = outcome = published(self._entity, work, drafts[work.number], state)
                     self._control.surprised(work, outcome)
             if over := changed_around(self._around[campaign.id]):
-                reason = f"published over what somebody changed: {over}"
-                ended = {row: msgspec.structs.replace(one, reason=one.reason or reason) for row, one in ended.items()}
-            elif not self._proven:
-                now = {one.entity_id: one.now for one in await self._staged.around(campaign)}
-                for one in self._around[campaign.id]:
-                    if unexpected := surprises(one.entity, one.now, {}, now[one.entity_id]):
-                        self._control.stop(
-                            f"publishing changed more of {one} than was asked: {'; '.join(map(str, unexpected))}. No"
-                            f" other campaign was published after it. If you know why it is right: spotify-ads bulk"
-                            f" resume {self._journal.path} --publish, with --keep-going to pass over the next ones too"
-                        )
+                remark = f"published over what somebody changed: {over}"
+            else:
+                remark = await self._compared_around(campaign)
+            for row, one in ended.items() if remark else ():
+                reason = "; ".join(part for part in (one.reason, remark) if part)
+                ended[row] = msgspec.structs.replace(one, reason=reason)
         except SpotifyAdsError as problem:
             self._control.stop(f"what publishing made of the campaign could not be read: {problem}")
         self._proven = True
         return ended
+
+    async def _compared_around(self, campaign: DraftCampaign) -> str:
+        """What somebody put into drafts that no row is about, in words; where more of those changed, the run stops."""
+        around = [(one, self._staged.draft(one.entity_id)) for one in self._around[campaign.id]]
+        if self._proven and not changed_around([one._replace(now=draft) for one, draft in around if draft]):
+            return ""
+        now = {one.entity_id: one.now for one in await self._staged.around(campaign)}
+        remarks: list[str] = []
+        for one, draft in around:
+            remark, unexpected = published_along(one, draft, now[one.entity_id])
+            remarks += [remark] if remark else []
+            if unexpected and not self._proven:
+                self._control.stop(
+                    f"publishing changed more of {one} than was asked: {'; '.join(map(str, unexpected))}. No"
+                    f" other campaign was published after it. If you know why it is right: spotify-ads bulk"
+                    f" resume {self._journal.path} --publish, with --keep-going to pass over the next ones too"
+                )
+        return "; ".join(remarks)
 
 
 def _held_back(

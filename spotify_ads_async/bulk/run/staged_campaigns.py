@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import anyio
 import msgspec
 
-from spotify_ads_async.bulk.entities import AD_SETS, CAMPAIGNS, Entity
+from spotify_ads_async.bulk.entities import AD_SETS, ADS, CAMPAIGNS, Entity
 from spotify_ads_async.bulk.plan.state import state_of
 from spotify_ads_async.bulk.present import Found, read_present
 from spotify_ads_async.bulk.records import Header, PlannedRow, RowOutcome, StepOutcome, StepState
@@ -87,10 +87,13 @@ class StagedCampaigns:
             SpotifyAdsError: the drafts cannot be read.
         """
         rows = {one.id: [row for row in await self.rows(one) if row.draft_id] for one in campaigns}
-        listed = await self._listed([row for found in rows.values() for row in found])
+        listed = await self._listed(self._header.kind, [row.parent_id for found in rows.values() for row in found])
         ids = listed.keys()
-        self._drafts.update(listed)
         drafts = await campaign_drafts(self._ads, self._header.ad_account_id, [one.draft_id for one in campaigns])
+        self._drafts.update(listed)
+        self._drafts.update((one, state_of(draft)) for one, draft in drafts.items())
+        if self._header.kind is ADS:
+            self._drafts.update(await self._listed(AD_SETS, list(drafts)))
         self._versions.update(
             {
                 one.id: version
@@ -110,11 +113,10 @@ class StagedCampaigns:
                 found[campaign.id] = gone
         return found
 
-    async def _listed(self, rows: Sequence[StagedRow]) -> dict[str, str]:
-        """The JSON of the drafts that are listed with those of some rows, by their ids."""
-        parents = {row.parent_id: None for row in rows}
-        kind = DRAFT_KINDS[self._header.entity]
-        listed = await drafts_within(self._ads, self._header.ad_account_id, kind, list(parents))
+    async def _listed(self, entity: Entity, parents: Iterable[str]) -> dict[str, str]:
+        """The JSON of the drafts inside of campaigns or ad sets, by their ids."""
+        kind, parents = DRAFT_KINDS[entity.plural], list(dict.fromkeys(parents))
+        listed = await drafts_within(self._ads, self._header.ad_account_id, kind, parents)
         return {str(one.id): state_of(one) for one in listed}
 
     async def held_by(self, rows: Sequence[StagedRow]) -> str:
@@ -129,7 +131,8 @@ class StagedCampaigns:
         if not drafted:
             return ""
         rows = [row for row in rows if row.step.row in drafted]
-        drafts, present = await self._listed(rows), await self.present(rows)
+        drafts = await self._listed(self._header.kind, [row.parent_id for row in rows])
+        present = await self.present(rows)
         held = [(work, msgspec.json.decode(drafts.get(drafted[work.number], "{}")), now) for work, now in present]
         would = changed_around([Around(self._header.kind, work.entity_id, draft, now) for work, draft, now in held])
         return would and (
