@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.effects import shown
-from spotify_ads_async.bulk.plan.state import NO_SHAPE, Shape, State, same, state_of
+from spotify_ads_async.bulk.plan.state import Shape, State, same, state_of
 from spotify_ads_async.bulk.records import RowWork, StepState
-from spotify_ads_async.bulk.run.outcomes import compared, reworded
+from spotify_ads_async.bulk.run.outcomes import compared, own_way
 from spotify_ads_async.cli.run import say
 from spotify_ads_async.errors import InvalidAnswer, OutcomeUnknown
-from spotify_ads_async.json_values import is_array, is_object
+from spotify_ads_async.json_values import is_array, is_object, reworded
 
 __all__ = ["require_asked", "require_made", "require_of", "require_texts", "require_values"]
 
@@ -51,26 +51,35 @@ def require_asked(shape: Shape, sent: State, found: State) -> None:
     Raises:
         InvalidAnswer: something is otherwise.
     """
-    if other := list(_otherwise(sent, found, shape)):
-        raise InvalidAnswer(f"the answer shows other than what was asked for: {'; '.join(other)}")
+    other = list(_otherwise(sent, found, shape))
+    _say_own_way(name for name, instead in other if not instead)
+    if missed := [f"{name} is {instead}" for name, instead in other if instead]:
+        raise InvalidAnswer(f"the answer shows other than what was asked for: {'; '.join(missed)}")
 
 
-def _otherwise(sent: object, found: object, shape: Shape, path: str = "") -> Iterator[str]:
-    """What of a request is not there, each with what is there instead."""
+def _otherwise(sent: object, found: object, shape: Shape, path: str = "") -> Iterator[tuple[str, str]]:
+    """What of a request is not there as it was sent: its name, and what is there instead.
+
+    Empty where that is the same text, written in the server's own way.
+    """
     if is_object(sent) and is_object(found):
         for name, value in sent.items():
             if name in found or name not in shape.unanswered:
-                inside = shape.inner.get(name) or shape.listed.get(name) or NO_SHAPE
-                yield from _otherwise(value, found.get(name), inside, f"{path}.{name}".lstrip("."))
+                yield from _otherwise(value, found.get(name), shape.of(name), f"{path}.{name}".lstrip("."))
     elif is_array(sent) and is_array(found):
         if sent and not (len(sent) == len(found) and all(_is_among(found, one, shape) for one in sent)):
-            yield f"{path} is {shown(found)}"
-    elif not same(sent, None) and not same(sent, found) and not reworded(sent, found):
-        yield f"{path} is {'not there' if found is None else shown(found)}"
+            yield path, shown(found)
+    elif not same(sent, None) and not same(sent, found):
+        yield path, "" if reworded(sent, found) else "not there" if found is None else shown(found)
 
 
 def _is_among(there: Sequence[object], wanted: object, shape: Shape) -> bool:
-    return any(not any(_otherwise(wanted, one, shape)) for one in there)
+    return any(not any(instead for _, instead in _otherwise(wanted, one, shape)) for one in there)
+
+
+def _say_own_way(names: Iterable[str]) -> None:
+    if said := "; ".join(map(own_way, names)):
+        say(said)
 
 
 def require_values(entity: Entity, before: State, sent: State, found: Mapping[str, Any]) -> None:
@@ -88,13 +97,15 @@ def require_values(entity: Entity, before: State, sent: State, found: Mapping[st
 
 
 def require_texts(sent: Mapping[str, str | None], found: Mapping[str, Any], operation: str) -> None:
-    """Hold an asset or an audience to the texts that were sent, but for blanks at their ends.
+    """Hold an asset or an audience to the texts that were sent; one in the server's own way is done, and said.
 
     Raises:
         InvalidAnswer: one of them is not there.
     """
-    for name, text in sent.items():
-        if text is not None and str(found.get(name) or "").strip() != text.strip():
+    other = {name: found.get(name) for name, text in sent.items() if text is not None and found.get(name) != text}
+    _say_own_way(name for name, text in other.items() if reworded(sent[name], text))
+    for name, text in other.items():
+        if not reworded(sent[name], text):
             raise InvalidAnswer(
-                f"the server answered, and did not do {name}, which is {shown(found.get(name))}", operation=operation
+                f"the server answered, and did not do {name}, which is {shown(text)}", operation=operation
             )

@@ -164,6 +164,10 @@ def test_a_surprise_says_what_was_and_what_is(surprise: Surprise, said: str) -> 
     assert str(surprise) == said
 
 
+YOUNG, OLD = {"min": 18, "max": 24}, {"min": 55, "max": 64}
+AGES = {"age_ranges": [YOUNG, OLD]}
+
+
 @pytest.mark.parametrize(
     ("before", "found", "fields"),
     [
@@ -184,6 +188,14 @@ def test_a_surprise_says_what_was_and_what_is(surprise: Surprise, said: str) -> 
         ({"cost_model": "CPM"}, {"cost_model": None}, ["cost_model"]),
         ({}, {"budget": {"micro_amount": 30, "type": "LIFETIME"}}, ["budget.type"]),
         ({"budget": {"micro_amount": 25, "currency": "USD"}}, {"budget": {"micro_amount": 30}}, []),
+        # What nobody knew of is none inside of a field either; what the document knows of is.
+        ({}, {"targets": {**STATE["targets"], "newer": 1}}, []),
+        ({}, {"targets": {**STATE["targets"], "platforms": ["IOS"]}}, ["targets"]),
+        ({}, {"targets": {"language": "en"}}, ["targets"]),
+        ({"targets": AGES}, {"targets": {"age_ranges": [{**OLD, "newer": 1}, {**YOUNG, "newer": 2}]}}, []),
+        ({"targets": AGES}, {"targets": {"age_ranges": [YOUNG, {**OLD, "max": 50}]}}, ["targets"]),
+        ({"targets": AGES}, {"targets": {"age_ranges": [YOUNG, YOUNG]}}, ["targets"]),
+        ({"targets": AGES}, {"targets": {"age_ranges": [YOUNG, OLD, OLD]}}, ["targets"]),
     ],
 )
 def test_what_changed_besides_what_was_sent(before: dict[str, Any], found: dict[str, Any], fields: list[str]) -> None:
@@ -319,6 +331,36 @@ def test_what_stands_there_is_told_where_anything_changed(
     outcome = compared(AD_SETS, row(sent), sent, {**STATE, **found})
     assert (outcome.state, outcome.found) == (StepState.FAILED, values)
     assert outcome.reason == f"the server answered, and did not do {reason}"
+
+
+FLAGGED = {**OLD, "flag": False}
+
+
+@pytest.mark.parametrize(
+    ("before", "wanted", "found", "done"),
+    [
+        ([YOUNG], [YOUNG, OLD], [{**OLD, "newer": 1}, {**YOUNG, "newer": 2}], True),
+        ([], [YOUNG, {**YOUNG, "label": "a"}], [{**YOUNG, "label": "a"}, {**YOUNG, "label": "b"}], True),
+        # What every element is given is no more than one is given; what one was rid of is gone.
+        ([FLAGGED], [FLAGGED, YOUNG], [FLAGGED, {**YOUNG, "flag": False}], True),
+        ([FLAGGED], [OLD], [FLAGGED], False),
+        ([FLAGGED], [{**OLD, "flag": None}], [{**OLD, "flag": True}], True),
+        ([YOUNG], [YOUNG, OLD], [YOUNG, YOUNG], False),
+        ([YOUNG], [YOUNG, OLD], [YOUNG], False),
+        ([YOUNG], [YOUNG, OLD], [YOUNG, {**OLD, "max": 65}], False),
+        ([YOUNG], [OLD], [YOUNG, OLD], False),
+        ([YOUNG], [OLD], ["text"], False),
+        ([YOUNG], ["text"], ["other"], False),
+    ],
+)
+def test_a_list_is_done_where_each_of_its_elements_is_there_and_may_hold_more(
+    before: list[Any], wanted: list[Any], found: list[Any], *, done: bool
+) -> None:
+    was, sent, now = ({"targets": {"age_ranges": ages}} for ages in (before, wanted, found))
+    work = row(sent, **was)
+    outcome = compared(AD_SETS, msgspec.structs.replace(work, text=text(**was)), sent, {**STATE, **now})
+    assert outcome.state is (StepState.DONE if done else StepState.FAILED)
+    assert outcome.reason == "" or not done
 
 
 def test_what_the_server_never_answers_is_no_failure() -> None:

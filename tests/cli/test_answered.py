@@ -113,6 +113,22 @@ def test_what_the_server_writes_in_its_own_way_is_changed_and_said(
     assert (ended.returncode, "changed: ad" in ended.stderr) == (0, True)
 
 
+@pytest.mark.parametrize("kind", ["campaigns", "assets"])
+def test_a_name_in_other_letters_is_done_and_said_of_every_kind(
+    spotify_ads: CommandLine, emulator: RunningEmulator, kind: str
+) -> None:
+    one = spotify_ads.out(kind, "list", "--limit", "1", "--fields", "id", "-o", "csv").splitlines()[1]
+    how = "--name=Renamed it" if kind == "assets" else "--set=name=Renamed it"
+
+    def in_capitals(present: dict[str, Any], body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        return 200, {**present, **body, "name": " RENAMED  IT"}
+
+    with answering_changes(emulator, in_capitals) as address:
+        ended = spotify_ads.run(kind, "update", one, how, SPOTIFY_ADS_BASE_URL=address)
+    assert (ended.returncode, "the server made something else of name" in ended.stderr) == (0, True)
+    assert "changed: " in ended.stderr
+
+
 def test_what_was_changed_before_an_error_is_said(spotify_ads: CommandLine, emulator: RunningEmulator) -> None:
     one = spotify_ads.out("ad-sets", "list", "--limit", "1", "--fields", "id", "-o", "csv").splitlines()[1]
 
@@ -195,7 +211,8 @@ def test_what_was_made_is_held_to_what_was_asked_for(
     assert "without the ID of a new" in ended.stderr
     # A server that writes the same in another way, and fills in the rest, is believed.
     with answering_changes(emulator, lambda made, _: (200, _in_its_own_way(made))) as address:
-        assert spotify_ads.run(*make, SPOTIFY_ADS_BASE_URL=address).returncode == 0
+        ended = spotify_ads.run(*make, SPOTIFY_ADS_BASE_URL=address)
+    assert (ended.returncode, "the server made something else of name" in ended.stderr) == (0, True)
 
 
 def _in_its_own_way(made: dict[str, Any]) -> dict[str, Any]:

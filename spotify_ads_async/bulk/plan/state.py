@@ -26,6 +26,7 @@ __all__ = [
     "copied",
     "edits_between",
     "entity_shape",
+    "grown",
     "leaf",
     "left_out",
     "same",
@@ -79,6 +80,10 @@ class Shape(NamedTuple):
     def sends_all(self) -> bool:
         """Whether nothing at any depth is left out of what is sent."""
         return not self.answer_only and not self.partly_sent
+
+    def of(self, name: str) -> Shape:
+        """The shape of an object, or of those in a list, within this one."""
+        return self.inner.get(name) or self.listed.get(name) or NO_SHAPE
 
     def holder(self, path: Sequence[str]) -> Shape:
         """The shape of the object that holds the last name of a path."""
@@ -204,6 +209,17 @@ def same(one: object, other: object) -> bool:
             return one == other or _same_lists(cast("list[object]", one), cast("list[object]", other))
         case _:
             return one == other and (type(one) is type(other) or (_is_number(one) and _is_number(other)))
+
+
+def grown(old: object, new: object, shape: Shape) -> bool:
+    """Whether a value is as it was, but for names that nobody knew of: the server tells more than it did."""
+    if is_object(old) and is_object(new):
+        names = [name for name in old.keys() | new.keys() if name in old or name in shape.known | shape.answer_only]
+        return all(grown(old.get(name), new.get(name), shape.of(name)) for name in names)
+    if is_array(old) and is_array(new) and len(old) == len(new) and any(map(is_object, old)):
+        pairs = {(at, to) for at, one in enumerate(old) for to, other in enumerate(new) if grown(one, other, shape)}
+        return all(len({pair[side] for pair in pairs}) == len(old) for side in (0, 1))
+    return same(old, new)
 
 
 def _same_text(one: str, other: str) -> bool:

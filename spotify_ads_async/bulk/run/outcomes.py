@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from spotify_ads_async.bulk.plan.state import (
     copied,
     edits_between,
     entity_shape,
+    grown,
     same,
     sendable,
     with_edit,
@@ -34,7 +34,7 @@ from spotify_ads_async.errors import (
     SpotifyAdsError,
     StoreUnavailable,
 )
-from spotify_ads_async.json_values import is_array, is_object
+from spotify_ads_async.json_values import is_array, is_object, reworded
 
 __all__ = [
     "Surprise",
@@ -43,9 +43,10 @@ __all__ = [
     "failure",
     "judged",
     "judged_later",
+    "not_shown",
+    "own_way",
     "renewed",
     "require_changed",
-    "reworded",
     "staged",
     "success",
     "surprises",
@@ -190,7 +191,7 @@ def _counts(entity: Entity, shape: Shape, name: str, old: object, new: object) -
     if name in _DERIVED:
         return name == "status" and new == _ARCHIVED
     if name in shape.known or name in {"id", entity.parent_field}:
-        return True
+        return not grown(old, new, shape.of(name))
     if same(old, None):
         return False  # something new that nobody knew of before
     return same(new, None) or (name not in shape.answer_only and not _advanced(old, new))
@@ -239,13 +240,14 @@ def _told_otherwise(wanted: object, old: object, new: object) -> bool:
     return not same(wanted, old) and (same(old, new) or reworded(wanted, new))
 
 
-def reworded(wanted: object, new: object) -> bool:
-    """Whether a text is the same but for blanks and upper and lower case, as servers write it in their own way."""
-    return isinstance(wanted, str) and isinstance(new, str) and _plain(wanted) == _plain(new)
+def own_way(name: str) -> str:
+    """What is said of a text that is done, though the server wrote it in its own way."""
+    return f"the server made something else of {name}"
 
 
-def _plain(text: str) -> str:
-    return re.sub(r"\s+", " ", text).strip().casefold()
+def not_shown(name: str) -> str:
+    """What is said of a value that no answer holds."""
+    return f"the server never answers {name}: nothing shows whether it took it"
 
 
 def success(entity: Entity, work: RowWork, step: Step, text: str) -> StepOutcome:
@@ -277,9 +279,9 @@ def compared(entity: Entity, work: RowWork, sent: State, found: State) -> StepOu
         if reached(None if edit.after is _ABSENT else edit.after, now, edit.before):
             continue
         if reworded(edit.after, now):
-            remarks.append(f"the server made something else of {edit.name}")
+            remarks.append(own_way(edit.name))
         elif now is None and edit.path[-1] in shape.holder(edit.path).unanswered:
-            remarks.append(f"the server never answers {edit.name}: nothing shows whether it took it")
+            remarks.append(not_shown(edit.name))
         else:
             missed.append(edit)
     in_vain = len(missed) == len(edits) and all(same(_at(found, one.path), one.before) for one in missed)
