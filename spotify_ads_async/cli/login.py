@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 import threading
 import webbrowser
@@ -20,6 +21,7 @@ from spotify_ads_async.auth.sign_in import CALLBACK_PORT, sign_in
 from spotify_ads_async.auth.token_endpoint import ACCOUNTS_URL
 from spotify_ads_async.cli.connect import environment, patiently
 from spotify_ads_async.cli.run import INTERRUPTED, in_words, run, say
+from spotify_ads_async.cli.signals import ToldToEnd, raised
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.errors import PermissionDenied, SpotifyAdsError
 from spotify_ads_async.governor import Governor
@@ -166,7 +168,13 @@ def _asked_for_the_secret() -> Secret | None:
         return None
     question = "Client secret (empty for PKCE alone)"
     try:
-        return Secret(typer.prompt(question, default="", hide_input=True, show_default=False, err=True))
-    except typer.Abort:
+        with raised():
+            return Secret(typer.prompt(question, default="", hide_input=True, show_default=False, err=True))
+    except typer.Abort:  # the terminal is gone
         say("interrupted")
-        raise typer.Exit(INTERRUPTED) from None
+        code = INTERRUPTED
+    except ToldToEnd as told:
+        # The question's line has not ended.
+        say("", "interrupted" if told.number is signal.SIGINT else f"ended by {told.number.name}: nothing was changed")
+        code = 128 + told.number
+    raise typer.Exit(code)

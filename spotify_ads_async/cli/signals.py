@@ -13,11 +13,20 @@ import anyio
 
 from spotify_ads_cli.consoles import told_to_end
 
-__all__ = ["BY_OTHERS", "on_interrupt", "on_signals"]
+__all__ = ["BY_OTHERS", "ToldToEnd", "on_interrupt", "on_signals", "raised"]
 
 BY_OTHERS = tuple(one for one in signal.Signals if one.name in {"SIGTERM", "SIGHUP"})
 """What other programs end a command with; Windows has one of them."""
 _ENDINGS = (signal.SIGINT, *BY_OTHERS)
+
+
+class ToldToEnd(BaseException):
+    """A signal ended what waited for somebody."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__(number)
+        self.number = number
+
 
 _reactions = defaultdict[signal.Signals, list[Callable[[], None]]](list)
 
@@ -29,8 +38,7 @@ def on_signals(react: Callable[[], None], numbers: Collection[signal.Signals] = 
     An inner block goes before an outer one. A SIGHUP that was ignored from the start (``nohup``) still is; a SIGINT is
     not, which shells ignore for every program that a script starts behind itself.
     """
-    loop = asyncio.get_running_loop()
-    heard = [one for one in numbers if one is signal.SIGINT or signal.getsignal(one) is not signal.SIG_IGN]
+    loop, heard = asyncio.get_running_loop(), _heard(numbers)
 
     def told(number: int) -> None:
         for reaction in _reactions[signal.Signals(number)][-1:]:
@@ -53,6 +61,35 @@ def on_signals(react: Callable[[], None], numbers: Collection[signal.Signals] = 
             _reactions[number].pop()
             if not _reactions[number]:
                 signal.signal(number, before[number] or signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def raised() -> Generator[None]:
+    """Raise the first Ctrl-C, SIGTERM or SIGHUP inside the block as :class:`ToldToEnd`, and no other.
+
+    Outside of an event loop, for what must be given back on the way out, such as a terminal's echo: a second signal
+    would come between.
+    """
+    told = False
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal told
+        del frame
+        if not told:
+            told = True
+            told_to_end.append(signal.Signals(number))
+            raise ToldToEnd(told_to_end[-1])
+
+    before = {number: signal.signal(number, handle) for number in _heard(_ENDINGS)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
+def _heard(numbers: Collection[signal.Signals]) -> list[signal.Signals]:
+    return [one for one in numbers if one is signal.SIGINT or signal.getsignal(one) is not signal.SIG_IGN]
 
 
 @contextlib.asynccontextmanager

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import itertools
 import json
 import os
 import pty
 import signal
 import subprocess
+import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -201,3 +204,38 @@ def test_results_without_room_are_said_and_written_elsewhere_without_sending_aga
     assert again.returncode == DONE
     assert f"{ad_set}" in (spotify_ads.folder / "elsewhere.csv").read_text()
     assert spotify_ads.run("bulk", "undo", "full.plan", "--yes").returncode == DONE
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ([signal.SIGINT], "interrupted"),
+        ([signal.SIGTERM], "ended by SIGTERM: nothing was changed"),
+        ([signal.SIGHUP], "ended by SIGHUP: nothing was changed"),
+        ([signal.SIGTERM, signal.SIGINT, signal.SIGTERM, signal.SIGHUP], "ended by "),
+    ],
+)
+def test_a_signal_at_a_hidden_question_gives_the_terminal_its_echo_back(
+    tmp_path: Path, numbers: list[signal.Signals], said: str
+) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SPOTIFY_ADS_")}
+    outside = kept | {"HOME": str(tmp_path), "TERM": "dumb"}
+    theirs, ours = pty.openpty()
+    words = [sys.executable, "-m", "spotify_ads_async.cli", "login", "--client-id", "an-app"]
+    with subprocess.Popen(words, env=outside, stdin=ours, stdout=ours, stderr=ours, start_new_session=True) as process:
+        shown = b""
+        while b"Client secret" not in shown:
+            shown += os.read(theirs, 65536)
+        for _ in itertools.takewhile(lambda _: termios.tcgetattr(ours)[3] & termios.ECHO, itertools.count()):
+            os.sched_yield()
+        for number in numbers:
+            process.send_signal(number)
+        code = process.wait(timeout=60)
+        echo = termios.tcgetattr(ours)[3] & termios.ECHO
+        os.close(ours)
+        shown += os.read(theirs, 65536)
+        os.close(theirs)
+    assert echo, shown
+    assert code in {128 + number for number in numbers}, shown
+    assert said in shown.decode()
+    assert b"Traceback" not in shown
