@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ from spotify_ads_async.reports.planning import STEPS, Query, instant
 from spotify_ads_async.reports.rows import InsightRow, Measured, ReportRow, TotalsRow
 from spotify_ads_async.types import UNSET
 
-__all__ = ["Asked", "Repeats", "names_of"]
+__all__ = ["Asked", "Repeats", "names_of", "told_apart"]
 
 RowT = TypeVar("RowT", bound=Measured)
 
@@ -28,6 +28,28 @@ def names_of(rows: Iterable[Measured]) -> str:
     parts = ("entity_id", "id", "insight_value", "start_time")
     names = {str([str(getattr(row, part, None)).lower() for part in parts]) for row in rows}
     return hashlib.blake2b("".join(sorted(names)).encode(), digest_size=8).hexdigest()
+
+
+def told_apart(operation: str) -> Callable[[list[list[InsightRow]]], list[InsightRow]]:
+    """A merge of insight reports about one entity each, which holds them to whose rows they have.
+
+    Rows may name an ad set of the campaign that was asked for. None is in two campaigns, and none is another's.
+    """
+    named: set[str] = set()
+
+    def merged(parts: list[list[InsightRow]]) -> list[InsightRow]:
+        (rows,) = parts
+        names = {(row.id or "").lower() for row in rows}
+        for name in names & {"", *named}:
+            whose = f"two reports have rows of {name}" if name else "a report's rows do not name their entity"
+            raise InvalidAnswer(
+                f"of several entities that were asked for, {whose}: whose the figures are cannot be known",
+                operation=operation,
+            )
+        named.update(names)
+        return rows
+
+    return merged
 
 
 class Asked:

@@ -24,7 +24,7 @@ from spotify_ads_async.pagination import ListCall, PageWalk
 from spotify_ads_async.pagination.page import Caller, Page
 from spotify_ads_async.pagination.pagers import ContinuationPager, Pager
 from spotify_ads_async.reports import tables
-from spotify_ads_async.reports.asked import Asked, Repeats
+from spotify_ads_async.reports.asked import Asked, Repeats, told_apart
 from spotify_ads_async.reports.failed_metrics import MetricGuard
 from spotify_ads_async.reports.planning import (
     Query,
@@ -270,9 +270,8 @@ class InsightsCall(ReportCall[InsightRow]):
             return super().pages()
         caller = _Patient(self._session)
         self.not_enough_data = caller.lacking
-        pager: BatchPager[InsightRow] = BatchPager(
-            self._operation, batches, lambda parts: parts[0], ahead=self._read_ahead
-        )
+        merge = told_apart(self._operation.id)
+        pager: BatchPager[InsightRow] = BatchPager(self._operation, batches, merge, ahead=self._read_ahead)
         return PageWalk(caller, self._operation, self._path, pager, read_ahead=self._read_ahead, eager=self._eager)
 
     def _pager(self) -> Pager[InsightRow]:

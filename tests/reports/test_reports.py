@@ -383,18 +383,39 @@ async def test_what_totals_and_insights_repeat_comes_once_and_hidden_parts_are_c
         (total,) = await wish.reading_ahead(0).collect()
         assert total.impressions == AtLeast(7000, 1)
         assert total.hidden == ("IMPRESSIONS",)
-        server.otherwise = told([part(7, insight_value=value) for value in ("MALE", "FEMALE")])
         for some in (ids[:1], ids[:2]):
+            server.script.extend(
+                told([part(7, id=one, insight_value=value) for value in ("MALE", "FEMALE")]) for one in some
+            )
             rows = await reports.insights(
                 insight_dimension=InsightDimension.GENDER, fields=[IMPRESSIONS], entity_ids=some
             ).collect()
             assert [row.insight_value for row in rows] == ["MALE", "FEMALE"] * len(some)
         # Cities may be namesakes, with the same figures or with others.
-        cities = [part(value, insight_value="Portland") for value in (-5, -5, 7)]
-        server.otherwise = answer(200, {"rows": cities})
         for some in (ids[:1], ids[:2]):
+            cities = [[part(value, id=one, insight_value="Portland") for value in (-5, -5, 7)] for one in some]
+            server.script.extend(answer(200, {"rows": rows}) for rows in cities)
             found = reports.insights(insight_dimension=InsightDimension.CITY, fields=[IMPRESSIONS], entity_ids=some)
             assert len(await found.collect()) == 3 * len(some)
+
+
+@pytest.mark.parametrize("names", [{}, {"id": str(UUID(int=7))}])
+async def test_insights_of_several_entities_that_no_row_tells_apart_are_refused(
+    names: dict[str, str],
+) -> None:
+    """As of a cache that answers about one entity, whichever was asked for."""
+    ids = [str(UUID(int=number)) for number in range(3)]
+    row = {"insight_value": "MALE", "stats": [{"field_type": "IMPRESSIONS", "field_value": 7}], **names}
+    async with RawServer(otherwise=answer(200, {"rows": [row]})) as server, client(server.base_url) as ads:
+        of = ads.ad_account(ACCOUNT).reports.insights
+        for kind in (AD_SET, ReportEntityType.CAMPAIGN):
+            with pytest.raises(InvalidAnswer, match="asked for"):
+                await of(
+                    insight_dimension=InsightDimension.GENDER,
+                    fields=[IMPRESSIONS],
+                    entity_ids=ids,
+                    entity_ids_type=kind,
+                ).collect()
 
 
 async def test_a_day_that_lies_in_two_windows_of_totals_comes_once() -> None:
