@@ -11,12 +11,13 @@ from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.effects import shown
 from spotify_ads_async.bulk.plan.state import Shape, State, same, state_of
 from spotify_ads_async.bulk.records import RowWork, StepState
-from spotify_ads_async.bulk.run.outcomes import compared, own_way
+from spotify_ads_async.bulk.run.outcomes import compared, not_shown, own_way
 from spotify_ads_async.cli.run import say
 from spotify_ads_async.errors import InvalidAnswer, OutcomeUnknown
 from spotify_ads_async.json_values import is_array, is_object, reworded
+from spotify_ads_async.models import AudioType
 
-__all__ = ["require_asked", "require_made", "require_of", "require_texts", "require_values"]
+__all__ = ["require_asked", "require_made", "require_of", "require_subtype", "require_texts", "require_values"]
 
 
 def require_of(answer: Any, identifier: str, operation: str) -> Mapping[str, Any]:  # noqa: ANN401 - of any kind
@@ -109,3 +110,19 @@ def require_texts(sent: Mapping[str, str | None], found: Mapping[str, Any], oper
             raise InvalidAnswer(
                 f"the server answered, and did not do {name}, which is {shown(text)}", operation=operation
             )
+
+
+def require_subtype(sent: AudioType | None, found: Mapping[str, Any], operation: str) -> None:
+    """Hold an audio asset to the subtype that was sent, by the type of audio that the answer tells.
+
+    That the two are one is in their schema alone; an answer without a type that the document names shows nothing.
+
+    Raises:
+        InvalidAnswer: it is of another type.
+    """
+    told = AudioType(str(found.get("audio_type")))
+    if sent is None or told == sent:
+        return
+    if told.known:
+        raise InvalidAnswer(f"the server answered, and did not do subtype, which is {told}", operation=operation)
+    say(not_shown("subtype"))

@@ -10,7 +10,7 @@ import typer
 
 from spotify_ads_async.bulk.listed import KINDS
 from spotify_ads_async.bulk.plan.state import shape_of
-from spotify_ads_async.cli.answered import require_asked, require_made, require_of, require_texts
+from spotify_ads_async.cli.answered import require_asked, require_made, require_of, require_subtype, require_texts
 from spotify_ads_async.cli.completing import complete_id
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import Yes, agreed
@@ -23,6 +23,7 @@ from spotify_ads_async.cli.short_ids import whole_ids
 from spotify_ads_async.cli.upload import Encoding, SkipInvalid, require_distinct, upload_list, upload_media
 from spotify_ads_async.errors import InvalidAnswer
 from spotify_ads_async.models import (
+    AssetType,
     AssetUpdate,
     Audience,
     AudioType,
@@ -94,14 +95,17 @@ def update_asset(
             kind = (await assets_of.get(whole_id)).asset_type
             if kind is None:
                 usage_error(f"{asset_id}: the API does not say what kind of asset it is")
+            if subtype is not None and kind != AssetType.AUDIO:
+                usage_error(f"{asset_id} is {kind}: --subtype is for audio")
             change = AssetUpdate(
                 asset_type=kind,
                 name=UNSET if name is None else name,
                 asset_subtype=UNSET if subtype is None else subtype,
             )
             answer = await assets_of.update(whole_id, change)
-            # Whether an answer's audio_type is the subtype is not published.
-            require_texts({"name": name}, require_of(answer, whole_id, UPDATE_ASSET.id), UPDATE_ASSET.id)
+            found = require_of(answer, whole_id, UPDATE_ASSET.id)
+            require_texts({"name": name}, found, UPDATE_ASSET.id)
+            require_subtype(subtype, found, UPDATE_ASSET.id)
             show_done("changed", "asset", answer)
 
     run(command)

@@ -137,6 +137,8 @@ async def upload_list(
     """
     if len(files) > 1:
         usage_error("one list at a time becomes an audience")
+    if replace is not None and name is not None:
+        usage_error("--name is for a new audience: `spotify-ads audiences update ID --name NAME` renames one")
     async with connected() as client:
         audiences = client.ad_account(ad_account).audiences
         with Rows(output, _LIST_COLUMNS) as rows:
@@ -153,6 +155,8 @@ async def upload_list(
                     **{one: facts[one] for one in _LIST_COLUMNS[3:]},
                 }
             )
+    if replace is None and done.audience.name is None:
+        say(f"the server does not tell what audience {done.id} is called")
     if done.empty:
         say(f"rows without anything where identifiers stand, which were left out: {done.empty}")
     if done.encoding_assumed:

@@ -19,6 +19,7 @@ import msgspec
 from spotify_ads_async import operations
 from spotify_ads_async.core.signed_urls import Storage
 from spotify_ads_async.errors import ConfigurationError, InvalidAnswer, InvalidRequest, NotFound, RequestRejected
+from spotify_ads_async.json_values import reworded
 from spotify_ads_async.models import Audience, AudienceStatus, AudienceSubtype, CustomAudienceCreate
 from spotify_ads_async.operation import Repeat
 from spotify_ads_async.resources import audiences
@@ -139,6 +140,7 @@ class Audiences(audiences.Audiences):
                 nothing was sent. It names lines, never contents.
             ConfigurationError: the hashes that were written to the disk are not those that were read; nothing was sent.
             AudienceFailed: the audience is archived, or failed: nobody can use it.
+            InvalidAnswer: the new audience is there, and is called otherwise than was asked; or an answer is none.
             RequestRejected: the storage or the API refuses.
             SpotifyAdsError: what else a call raised.
         """
@@ -156,6 +158,8 @@ class Audiences(audiences.Audiences):
         if audience_id is None:
             await self._create(new_id, name or "", description)
         audience = await self._read(new_id)
+        if audience_id is None:
+            _require_called(audience, name or "", description)
         if timeout is not None:
             audience = await self._settled(new_id, audience, before, timeout)
         _require_usable(audience)
@@ -254,6 +258,22 @@ def _name_of(source: str | os.PathLike[str] | Iterable[str]) -> str:
     raise InvalidRequest(
         "a new audience needs a name (name=…)", operation=operations.CREATE_AUDIENCE.id, path="body.name", rule="given"
     )
+
+
+def _require_called(audience: Audience, name: str, description: str | None) -> None:
+    """Hold a new audience to its name and description, where the server tells them.
+
+    Raises:
+        InvalidAnswer: one of them is another.
+    """
+    for what, wanted, told in (("name", name, audience.name), ("description", description, audience.description)):
+        if wanted is not None and told is not None and not reworded(wanted, told):
+            raise InvalidAnswer(
+                f"audience {audience.id} is there with its list, and its {what} is {told!r} and not {wanted!r}: change"
+                " it, for uploading the list again would make another audience",
+                operation=operations.GET_AUDIENCE.id,
+                may_have_taken_effect=True,
+            )
 
 
 def _require_usable(audience: Audience) -> None:

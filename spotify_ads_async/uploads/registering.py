@@ -10,7 +10,8 @@ import msgspec
 
 from spotify_ads_async import operations
 from spotify_ads_async.errors import Conflict, InvalidAnswer, RequestRejected
-from spotify_ads_async.models import Asset, AssetCreate, AssetStatus, AssetSubtype, AssetUpdate
+from spotify_ads_async.json_values import reworded
+from spotify_ads_async.models import Asset, AssetCreate, AssetStatus, AssetSubtype, AssetUpdate, AudioAsset
 from spotify_ads_async.pagination import ListCall
 from spotify_ads_async.types import UNSET
 from spotify_ads_async.uploads.asset_calls import WAITING, AssetCalls
@@ -46,6 +47,7 @@ class Registration:
         self._calls = calls
         self._journal = calls.journal
         self._unique_name = unique_name
+        self._renamed = False
 
     async def asset(self, name: str, subtype: AssetSubtype | None, given: str | None) -> Asset:
         """The asset of the interrupted run, the one that was given, or a new one."""
@@ -107,6 +109,12 @@ class Registration:
                 " nothing was sent to it",
                 operation=operations.CREATE_ASSET.id,
             )
+        kind = found.audio_type if isinstance(found, AudioAsset) else None
+        if subtype is not None and kind is not None and kind.known and kind != subtype:
+            raise InvalidAnswer(
+                f"asset {found.id} was registered as {kind} and not as {subtype}: nothing was sent to it",
+                operation=operations.CREATE_ASSET.id,
+            )
         return found
 
     async def _registered(self, name: str) -> Asset | None:
@@ -121,15 +129,16 @@ class Registration:
     async def named(self, asset: Asset, name: str) -> Asset:
         """The asset under its own name."""
         state = self._journal.state
-        if state.named or (asset.name is not None and (state.mark or "") not in asset.name):
+        if state.named or (asset.name is not None and (state.mark or "") not in asset.name and not self._renamed):
             return asset  # which somebody may have renamed meanwhile
         body = AssetUpdate(asset_type=self._calls.file.asset_type, name=name)
 
         async def renamed() -> Asset | None:
             found = await self._calls.current()
-            return found if found.name == name else None
+            return found if reworded(name, found.name) else None
 
         async def rename() -> Asset:
+            self._renamed = True
             found = await self._calls.ours(
                 await self._calls.session.call(
                     operations.UPDATE_ASSET, path=self._calls.path, body=body, verify=renamed
@@ -137,8 +146,10 @@ class Registration:
             )
             if found.status is None or found.name != name:
                 found = await self._calls.current()
-            if state.mark and state.mark in (found.name or ""):
-                raise InvalidAnswer("the name did not change", operation=operations.UPDATE_ASSET.id)
+            if found.name is not None and not reworded(name, found.name):
+                raise InvalidAnswer(
+                    f"the name did not change to {name!r}: it is {found.name!r}", operation=operations.UPDATE_ASSET.id
+                )
             return found
 
         try:

@@ -290,3 +290,23 @@ def test_a_draft_is_valid_or_deleted_only_where_something_shows_it(
     assert f"that was draft {one}; before it, 0 of 1 were deleted" in ended.stderr
     ended = spotify_ads.run("drafts", "delete", one, "--yes")
     assert (ended.returncode, ended.stderr) == (0, f"{one}: deleted\n")
+
+
+@pytest.mark.parametrize(
+    ("told", "code", "said"),
+    [
+        ("USER_UPLOADED_AUDIO", FAILED, "did not do subtype, which is USER_UPLOADED_AUDIO"),
+        (None, 0, "the server never answers subtype: nothing shows whether it took it"),
+        ("NEWER", 0, "the server never answers subtype: nothing shows whether it took it"),
+        ("BACKGROUND_MUSIC", 0, ""),
+    ],
+)
+def test_an_assets_subtype_is_done_only_where_no_answer_says_otherwise(
+    spotify_ads: CommandLine, emulator: RunningEmulator, told: str | None, code: int, said: str
+) -> None:
+    assets = map(json.loads, spotify_ads.out("assets", "list", "-o", "jsonl").splitlines())
+    one = next(asset["id"] for asset in assets if asset["asset_type"] == "AUDIO")
+    with answering_changes(emulator, lambda present, _: (200, {**present, "audio_type": told})) as address:
+        ended = spotify_ads.run("assets", "update", one, "--subtype", "BACKGROUND_MUSIC", SPOTIFY_ADS_BASE_URL=address)
+    assert (ended.returncode, said in ended.stderr) == (code, True)
+    assert ("changed: " in ended.stderr, "never answers" in ended.stderr) == (code == 0, said.startswith("the server"))

@@ -77,7 +77,14 @@ def test_an_audience_is_made_read_listed_changed_and_deleted(spotify_ads: Comman
 def test_an_audio_assets_subtype_is_one_that_the_api_has(spotify_ads: CommandLine, spot: Path) -> None:
     (made,) = csv.DictReader(io.StringIO(spotify_ads.out("assets", "create", str(spot), "-o", "csv")))
     changed = json.loads(spotify_ads.out("assets", "update", made["id"], "--subtype", "BACKGROUND_MUSIC"))
-    assert changed["id"] == made["id"]
+    assert (changed["id"], changed["audio_type"]) == (made["id"], "BACKGROUND_MUSIC")
+    (image,) = [
+        one["id"]
+        for one in map(json.loads, spotify_ads.out("assets", "list", "-o", "jsonl").splitlines())
+        if one["asset_type"] == "IMAGE"
+    ][:1]
+    ended = spotify_ads.run("assets", "update", image, "--subtype", "BACKGROUND_MUSIC")
+    assert (ended.returncode, f"{image} is IMAGE: --subtype is for audio" in ended.stderr) == (USAGE, True)
 
 
 @pytest.mark.parametrize(

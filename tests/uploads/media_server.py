@@ -44,6 +44,8 @@ class MediaServer:
     """What the asset is once it is complete."""
     renames: bool = True
     """Whether a new name is kept, which is said either way."""
+    writes: Callable[[str], str] = str
+    """What becomes of a new name that is kept."""
     answers: dict[str, object] = field(default_factory=dict)
     """What answers about the asset say otherwise."""
     changed: dict[str, object] = field(default_factory=dict)
@@ -136,7 +138,8 @@ class MediaServer:
 
     def _answer(self, method: str, target: str, body: bytes) -> tuple[int, object]:
         if (method == "POST" and target.endswith("/assets")) or (method == "PATCH" and self.renames):
-            self.name = json.loads(body)["name"]
+            name: str = json.loads(body)["name"]
+            self.name = self.writes(name) if method == "PATCH" else name
             self.names.append(self.name)
         asset = {
             "id": ASSET,

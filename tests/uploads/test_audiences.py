@@ -87,6 +87,7 @@ class SignedPlace:
         self.status = "LIVE"
         self.claims = ""
         self.place_id = self.audience_id = ACCOUNT
+        self.told: dict[str, str] = {}
         self.location = f"{server.origin}/session"
         server.otherwise = self.behave
 
@@ -95,7 +96,7 @@ class SignedPlace:
         assert request is not None
         if request.target.startswith("/ads/v3/"):
             place = {"id": self.place_id, "upload_url": f"{self.server.origin}/signed?X-Goog-Signature=s3cret"}
-            audience = {"id": self.audience_id, "status": self.status}
+            audience = {"id": self.audience_id, "status": self.status, **self.told}
             await answer(200, place if "upload_url" in request.target else audience)(connection)
             return
         assert not {"authorization", "x-spotify-ads-sdk"} & request.headers.keys()
@@ -569,6 +570,23 @@ async def test_an_archived_audience_ends_the_wait_and_an_empty_one_is_said(caplo
         place.status = "EMPTY"
         await ads.ad_account(ACCOUNT).audiences.upload_file(PEOPLE, name="Fans")
     assert "nobody on its list was found" in caplog.text
+
+
+@pytest.mark.parametrize("what", ["name", "description"])
+async def test_an_audience_that_is_called_otherwise_is_said(what: str) -> None:
+    async with RawServer() as server, client(server.base_url) as ads:
+        place, audiences = SignedPlace(server, resumable=True), ads.ad_account(ACCOUNT).audiences
+        asked = {"name": "Fans", "description": "Who heard it"}
+        place.told = {**asked, what: "Others"}
+        with pytest.raises(
+            InvalidAnswer, match=f"is there with its list, and its {what} is 'Others' and not"
+        ) as caught:
+            await audiences.upload_file(PEOPLE, **asked)
+        assert caught.value.may_have_taken_effect
+        place.told = {name: f" {text.upper()}" for name, text in asked.items()}
+        assert (await audiences.upload_file(PEOPLE, **asked)).id == ACCOUNT
+        # The list of an audience that is there is replaced whatever it is called.
+        assert (await audiences.upload_file(PEOPLE, audience_id=ACCOUNT, timeout=None)).id == ACCOUNT
 
 
 async def test_an_audience_that_does_not_show_its_new_list_is_said() -> None:

@@ -511,6 +511,28 @@ async def test_a_name_that_did_not_change_is_no_success(tmp_path: Path) -> None:
         assert server.creates == 1
 
 
+async def test_an_asset_that_is_given_another_name_is_no_success(tmp_path: Path) -> None:
+    path = media(tmp_path, 6 * MIB)
+    async with MediaServer(writes=lambda name: f"other {name}") as server, client(server.base_url) as ads:
+        with pytest.raises(InvalidAnswer, match=r"did not change to 'spot.mp3': it is 'other spot.mp3'") as caught:
+            await ads.ad_account(ACCOUNT).assets.upload(path)
+        assert "the file is there" in caught.value.__notes__[0]
+    async with MediaServer(writes=str.upper) as server, client(server.base_url) as ads:
+        assert (await ads.ad_account(ACCOUNT).assets.upload(media(tmp_path, 5 * MIB))).asset.name == "SPOT.MP3"
+
+
+@pytest.mark.parametrize("told", ["BACKGROUND_MUSIC", "STOCK_BACKGROUND_MUSIC"])
+async def test_an_asset_of_another_subtype_gets_no_file(tmp_path: Path, told: str) -> None:
+    path = media(tmp_path, 6 * MIB)
+    async with MediaServer(answers={"audio_type": told}) as server, client(server.base_url) as ads:
+        with pytest.raises(InvalidAnswer, match=f"was registered as {told} and not as USER_UPLOADED_AUDIO"):
+            await ads.ad_account(ACCOUNT).assets.upload(path)
+        assert server.transfers == []
+        # What the document does not name says nothing.
+        server.answers["audio_type"] = "NEWER"
+        assert (await ads.ad_account(ACCOUNT).assets.upload(path)).status == AssetStatus.READY
+
+
 @pytest.mark.parametrize("told", [None, "", "1" + ASSET[1:]])
 async def test_an_upload_is_of_the_asset_that_was_registered(tmp_path: Path, told: str | None) -> None:
     """Whatever answers to its changes name, ready or not."""

@@ -54,11 +54,13 @@ def get_asset(call: Call) -> Response:
 
 
 def update_asset(call: Call) -> Response:
-    """``updateAsset``: only the name changes; the type says which asset is meant."""
+    """``updateAsset``: the name changes, and what audio is; the type says which asset is meant."""
     account, body = call.account, call.body
     row = _of_type(account, call.path["asset_id"], body["asset_type"])
-    name = body.get("name", row["name"])
-    return Response(account.assets.put({**row, "name": name, "updated_at": call.store.clock.text()}))
+    changed: Row = {"name": body.get("name", row["name"]), "updated_at": call.store.clock.text()}
+    if row["asset_type"] == "AUDIO" and "asset_subtype" in body:
+        changed["audio_type"] = body["asset_subtype"]
+    return Response(account.assets.put({**row, **changed}))
 
 
 def _of_type(account: Account, asset_id: str, asset_type: str) -> Row:
