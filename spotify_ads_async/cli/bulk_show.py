@@ -132,7 +132,7 @@ def say_outcomes(plan: bulk.PlanFile, path: Path) -> None:
         say(f"{rows} changed by somebody else and left alone: spotify-ads bulk resume {path} --force overwrites that")
     if outcomes[bulk.RowOutcome.WAITING] or outcomes[bulk.RowOutcome.UNKNOWN]:
         say(
-            f"{outcomes[bulk.RowOutcome.WAITING]} rows have not been sent and {outcomes[bulk.RowOutcome.UNKNOWN]} are"
+            f"{outcomes[bulk.RowOutcome.WAITING]} rows wait and {outcomes[bulk.RowOutcome.UNKNOWN]} are"
             f" not settled: spotify-ads bulk resume {path} carries on"
         )
 

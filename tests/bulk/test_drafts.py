@@ -454,13 +454,44 @@ async def test_a_draft_of_a_row_that_is_live_by_now_is_not_published(world: Worl
     again = msgspec.structs.replace(PUBLISH, retry_failed=True)
     told, _ = await world.resume(plan, again)
     assert outcomes_of(plan) == {"unchanged": 1, "waiting": 1}
-    assert "somebody made another row of its campaign as wanted after its draft was made" in told[-1].reason
+    assert "as wanted by now, and has a draft, which would put back what is live" in told[-1].reason
     assert world.account.ad_sets.get(row.entity_id)["name"] == row.after["name"]
     path = {"ad_account_id": world.server.ad_account_id, "draft_campaign_id": one["campaign_id"]}
     await world.ads.call(operations.DELETE_CAMPAIGN_DRAFT, path=path)
     await world.resume(plan, again)
     assert outcomes_of(plan) == {"unchanged": 1, "done": 1}
     assert [world.account.ad_sets.get(one)["name"] for one, _ in rows] == [name for _, name in rows]
+
+
+@pytest.mark.parametrize("retry_failed", [False, True])
+async def test_a_draft_of_a_row_in_conflict_is_not_published_and_the_reason_says_what_to_do(
+    world: World, *, retry_failed: bool
+) -> None:
+    one = world.ad_sets[0]
+    rows = [[row["id"], f"New {row['name']}"] for row in world.ad_sets if row["campaign_id"] == one["campaign_id"]][:3]
+    plan = await world.plan(world.write("changes.csv", ["ad_set_id", "name"], rows))
+    world.server.add_fault("error", operation="updateAdSetDraft", status=403, times=1)
+    await world.apply(plan, DRAFT)
+    row = next(one for one in rows_of(plan) if one.outcome is bulk.RowOutcome.FAILED)
+    before = world.account.ad_sets.get(row.entity_id)
+    world.account.ad_sets.put({**before, "name": "Theirs"})
+    again = msgspec.structs.replace(PUBLISH, retry_failed=True)
+    await world.resume(plan, again)
+    told, _ = await world.resume(plan, msgspec.structs.replace(PUBLISH, retry_failed=retry_failed))
+    assert outcomes_of(plan) == {"conflict": 1, "waiting": 2}
+    for held in (one for one in told if one.outcome is bulk.RowOutcome.WAITING):
+        assert "name was " in held.reason
+        assert 'is "Theirs"' in held.reason
+        assert "delete the campaign's draft, and --retry-failed stages" in held.reason
+    assert world.account.ad_sets.get(row.entity_id)["name"] == "Theirs"
+    if retry_failed:
+        path = {"ad_account_id": world.server.ad_account_id, "draft_campaign_id": one["campaign_id"]}
+        await world.ads.call(operations.DELETE_CAMPAIGN_DRAFT, path=path)
+    else:  # nothing is left that publishing would put back
+        world.account.ad_sets.put(before)
+    await world.resume(plan, msgspec.structs.replace(PUBLISH, retry_failed=retry_failed))
+    assert outcomes_of(plan) == {"conflict": 1, "done": 2}
+    assert world.account.ad_sets.get(row.entity_id)["name"] == ("Theirs" if retry_failed else before["name"])
 
 
 async def test_a_version_conflict_at_the_server_is_no_failure_for_good(world: World) -> None:

@@ -141,7 +141,7 @@ class Publisher:
             staged = [row for row in rows if row.step.state is StepState.STAGED]
             if not staged or self._control.stopping.is_set():
                 return
-            if any(row.step.state not in _AS_WANTED for row in rows):
+            if any(row.goes and row.step.state not in _AS_WANTED for row in rows):
                 reason = "staged and valid, but not published: another row of its campaign failed"
                 await self._staged.conclude(
                     campaign, CampaignState.VALID, all_rows(staged, reason), tell, campaign.version

@@ -125,20 +125,24 @@ class StagedCampaigns:
         Raises:
             SpotifyAdsError: what drafts hold, or what is live, cannot be read.
         """
-        if any(row.step.state in _UNFINISHED for row in rows):
-            return "not validated: another row of its campaign is in conflict, refused, or not settled"
-        drafted = {row.step.row: row.draft_id for row in rows if row.step.state is StepState.DONE and row.draft_id}
-        if not drafted:
+        if any(row.goes and row.step.state in _UNFINISHED for row in rows):
+            return "not validated: another row of its campaign is not staged yet, or not settled: resume the plan"
+        idle = {
+            row.step.row: row for row in rows if row.draft_id and (row.step.state is StepState.DONE or not row.goes)
+        }
+        if not idle:
             return ""
-        rows = [row for row in rows if row.step.row in drafted]
-        drafts = await self._listed(self._header.kind, [row.parent_id for row in rows])
-        present = await self.present(rows)
-        held = [(work, msgspec.json.decode(drafts.get(drafted[work.number], "{}")), now) for work, now in present]
-        would = changed_around([Around(self._header.kind, work.entity_id, draft, now) for work, draft, now in held])
+        drafts = await self._listed(self._header.kind, [row.parent_id for row in idle.values()])
+        around = [
+            Around(self._header.kind, work.entity_id, msgspec.json.decode(drafts.get(draft_id, "{}")), now)
+            for work, now in await self.present(list(idle.values()))
+            if (draft_id := idle[work.number].draft_id)
+        ]
+        would = changed_around(around)
         return would and (
-            "not validated: somebody made another row of its campaign as wanted after its draft was made, and"
-            f" publishing would put back what its draft holds ({would}); delete the campaign's draft, and"
-            " --retry-failed stages its rows anew"
+            "not validated: another row of its campaign is in conflict, refused or as wanted by now, and has a draft,"
+            f" which would put back what is live ({would}); delete the campaign's draft, and --retry-failed stages its"
+            " other rows anew"
         )
 
     async def staged(self) -> dict[int, StagedRow]:

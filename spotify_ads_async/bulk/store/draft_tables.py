@@ -58,6 +58,7 @@ class StagedRow(msgspec.Struct, frozen=True, kw_only=True):
         campaign_id: the campaign that it is published with.
         parent_id: what it is listed by.
         filled: whether the row's values are in it, or may be, as the row and what it was planned on are now.
+        goes: whether the row is neither refused nor in conflict, nor as wanted already.
     """
 
     step: Step
@@ -65,16 +66,17 @@ class StagedRow(msgspec.Struct, frozen=True, kw_only=True):
     campaign_id: str
     parent_id: str
     filled: bool
+    goes: bool
 
     @property
     def still_filled(self) -> bool:
         """Whether the row failed, or is to be made again, though its values are in its draft, or may be."""
-        return self.filled and self.step.state in {StepState.WAITING, StepState.FAILED}
+        return self.goes and self.filled and self.step.state in {StepState.WAITING, StepState.FAILED}
 
 
 _STAGED = (
     "SELECT step.row, position, entity_id, body, step.state, sent, draft_id, campaign_id, parent_id, "
-    "filled AND decision = 'planned' "
+    "filled, decision = 'planned' "
     "FROM step JOIN row ON number = step.row JOIN draft ON draft.row = step.row "
 )
 
@@ -205,8 +207,15 @@ class DraftTables(AroundTable):
 
 
 def _staged(values: tuple[Any, ...]) -> StagedRow:
-    row, position, entity_id, body, state, sent, draft_id, campaign_id, parent_id, filled = values
+    row, position, entity_id, body, state, sent, draft_id, campaign_id, parent_id, filled, goes = values
     step = Step(
         row=row, position=position, entity_id=entity_id, body=decode(body), state=_STEP_STATES[state], sent=sent
     )
-    return StagedRow(step=step, draft_id=draft_id, campaign_id=campaign_id, parent_id=parent_id, filled=bool(filled))
+    return StagedRow(
+        step=step,
+        draft_id=draft_id,
+        campaign_id=campaign_id,
+        parent_id=parent_id,
+        filled=bool(filled),
+        goes=bool(goes),
+    )
