@@ -50,7 +50,8 @@ class CsvReport:
     """A report that becomes a CSV file: :meth:`save` it, or iterate it for its rows. Each use orders it anew.
 
     A row is a dict from column to text, as the file has it: a value that is absent is the empty text, and one that the
-    API hides is -5.
+    API hides is -5. No dimension is an ID, and names need not be unique, so rows that look alike may be those of two
+    entities: each is handed on.
     """
 
     def __init__(

@@ -74,6 +74,11 @@ def test_an_audience_is_made_read_listed_changed_and_deleted(spotify_ads: Comman
     assert spotify_ads.run("audiences", "get", other["id"]).returncode == FAILED
 
 
+def test_a_list_that_is_replaced_takes_no_name(spotify_ads: CommandLine, spot: Path) -> None:
+    ended = spotify_ads.run("upload", str(spot), "--audience", "--replace", "x", "--name", "Fans")
+    assert (ended.returncode, "--name is for a new audience" in ended.stderr) == (USAGE, True)
+
+
 def test_an_audio_assets_subtype_is_one_that_the_api_has(spotify_ads: CommandLine, spot: Path) -> None:
     (made,) = csv.DictReader(io.StringIO(spotify_ads.out("assets", "create", str(spot), "-o", "csv")))
     changed = json.loads(spotify_ads.out("assets", "update", made["id"], "--subtype", "BACKGROUND_MUSIC"))

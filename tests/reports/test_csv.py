@@ -551,6 +551,13 @@ async def test_a_header_may_be_written_for_people(opened: list[object], tmp_path
     assert file.read_bytes() == content
 
 
+def test_rows_of_ads_of_one_name_are_no_repetition() -> None:
+    files = CsvFiles(["AD_NAME", "SPEND"], ["SPEND"])
+    content = b"AD_NAME,SPEND\nSpot,1.50\nSpot,1.50\nSpot,2\n"
+    assert files.feed(content) == (content, [["Spot", "1.50"], ["Spot", "1.50"], ["Spot", "2"]])
+    assert files.end_file() == (b"", [])
+
+
 async def test_any_header_is_taken_on_demand(opened: list[object], caplog: pytest.LogCaptureFixture) -> None:
     async with RawServer() as server:
         (storage := Storage(server, [])).content = b"NAME,COST\nA,1\n"
