@@ -14,11 +14,12 @@ import typer
 from spotify_ads_async.auth.homes import state_folder
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.run import run, say, usage_error
-from spotify_ads_async.cli.signals import on_interrupt
+from spotify_ads_async.cli.signals import on_interrupt, on_signals
 from spotify_ads_async.money import InvalidAmount, from_micros, read_amount
 from spotify_ads_cli.consoles import is_ready
 
 if TYPE_CHECKING:
+    from mcp.server.mcpserver import MCPServer
     from typing_extensions import Buffer
 
 __all__ = ["mcp"]
@@ -59,13 +60,28 @@ def mcp(
             if http:
                 _require_free(port)
                 say(f"http://127.0.0.1:{port}/mcp · Ctrl-C ends it")
-                await server.run_streamable_http_async(host="127.0.0.1", port=port)
+                await _serve_http(server, port)
             else:
                 sys.stdin = io.TextIOWrapper(io.BufferedReader(_UntilToldToEnd(os.dup(0))))
                 async with on_interrupt(lambda: None):
                     await server.run_stdio_async()
 
     run(serve)
+
+
+async def _serve_http(server: MCPServer, port: int) -> None:
+    """Serve until a signal says that it is enough; a second one waits for no call of an agent."""
+    import uvicorn  # noqa: PLC0415 - part of the same extra
+
+    app = server.streamable_http_app(host="127.0.0.1")
+    serving = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port))
+
+    def end() -> None:
+        serving.force_exit = serving.should_exit
+        serving.should_exit = True
+
+    with on_signals(end):
+        await serving.serve()
 
 
 class _UntilToldToEnd(io.FileIO):

@@ -46,7 +46,7 @@ __all__ = [
 
 DONE, FAILED, USAGE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
 EXIT_CODES: Mapping[int, str] = {
-    DONE: "done",
+    DONE: "done, or a server was told to end",
     FAILED: "some of it failed, or the server refused it",
     USAGE: "wrong usage, or something is missing, such as a file or a sign-in",
     REFUSED: "refused before anything was sent, in conflict or of unknown outcome, whatever else failed",

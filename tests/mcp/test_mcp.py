@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
@@ -15,6 +16,7 @@ from typing import Any, TypeAlias
 import aiohttp
 import pytest
 from mcp import Client, StdioServerParameters
+from support.effort import left_to_soak
 from support.free_ports import free_port
 from typer.testing import CliRunner
 
@@ -513,29 +515,75 @@ def test_a_cap_that_is_no_amount_is_refused(amount: str, tmp_path: Path) -> None
     assert (told.exit_code, "--most-money" in told.stderr) == (2, True)
 
 
-async def test_over_http_on_this_machine(emulator: RunningEmulator, tmp_path: Path) -> None:
+@contextlib.asynccontextmanager
+async def over_http(emulator: RunningEmulator, home: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """The server as a process, and its address."""
     port = free_port()
     running = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "spotify_ads_async.cli", "mcp", "--http", "--port", str(port), "--allow-writes",
-        env=_environment(emulator, tmp_path), stderr=asyncio.subprocess.PIPE,
+        env=_environment(emulator, home), stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
         assert running.stderr is not None
         async with asyncio.timeout(120):
             while b"running on" not in await running.stderr.readline():
                 assert running.returncode is None
-        async with Client(f"http://127.0.0.1:{port}/mcp") as client:
+        yield running, f"http://127.0.0.1:{port}/mcp"
+    finally:
+        if running.returncode is None:
+            running.terminate()
+        await running.wait()
+
+
+async def test_over_http_on_this_machine(emulator: RunningEmulator, tmp_path: Path) -> None:
+    async with over_http(emulator, tmp_path) as (_, address):
+        async with Client(address) as client:
             plan = await told(
                 client, "plan_changes", ad_account_id=emulator.ad_account_id, kind="ad_sets", set=["name=Same"]
             )
             assert plan["totals"]["planned"] == 120
         async with aiohttp.ClientSession() as web:
             for headers in ({"Host": "evil.example"}, {"Origin": "https://evil.example"}):
-                async with web.post(f"http://127.0.0.1:{port}/mcp", headers=headers, json={}) as got:
+                async with web.post(address, headers=headers, json={}) as got:
                     assert got.status in {403, 421}, "no page in a browser reaches it"
-    finally:
-        running.terminate()
-        await running.wait()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
+@pytest.mark.parametrize("name", ["SIGHUP", *map(left_to_soak, ["SIGTERM", "SIGINT"])])
+async def test_a_server_over_http_is_ended_by_a_signal_in_peace(
+    emulator: RunningEmulator, tmp_path: Path, name: str
+) -> None:
+    """Also while an agent listens, which holds its connection open."""
+    async with over_http(emulator, tmp_path) as (running, address), asyncio.timeout(60):
+        with contextlib.suppress(Exception):  # the connection ends with the server, however the client says that
+            async with Client(address) as client:
+                await client.list_tools()
+                running.send_signal(signal.Signals[name])
+                _, said = await running.communicate()
+    assert running.returncode == 0, said
+    assert b"Traceback" not in said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
+@pytest.mark.parametrize("name", ["SIGTERM", *map(left_to_soak, ["SIGHUP", "SIGINT"])])
+async def test_a_server_over_a_pipe_is_ended_by_a_signal_in_peace(
+    emulator: RunningEmulator, tmp_path: Path, name: str
+) -> None:
+    running = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "spotify_ads_async.cli", "mcp",
+        env=_environment(emulator, tmp_path), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert running.stdin is not None
+    assert running.stdout is not None
+    hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "it", "version": "1"}}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}
+    running.stdin.write(json.dumps(message).encode() + b"\n")
+    assert await running.stdout.readline()
+    running.send_signal(signal.Signals[name])
+    async with asyncio.timeout(60):
+        said = await running.stderr.read() if running.stderr else b""
+        assert (await running.wait(), said) == (0, b"")
 
 
 @pytest.mark.soak
