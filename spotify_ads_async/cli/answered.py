@@ -103,12 +103,13 @@ def require_texts(sent: Mapping[str, str | None], found: Mapping[str, Any], oper
     Raises:
         InvalidAnswer: one of them is not there.
     """
-    other = {name: found.get(name) for name, text in sent.items() if text is not None and found.get(name) != text}
+    told = {name: found.get(name) or "" for name, text in sent.items() if text is not None}
+    other = {name: text for name, text in told.items() if text != sent[name]}
     _say_own_way(name for name, text in other.items() if reworded(sent[name], text))
     for name, text in other.items():
         if not reworded(sent[name], text):
             raise InvalidAnswer(
-                f"the server answered, and did not do {name}, which is {shown(text)}", operation=operation
+                f"the server answered, and did not do {name}, which is {shown(text or None)}", operation=operation
             )
 
 

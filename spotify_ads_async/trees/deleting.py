@@ -14,16 +14,15 @@ _ANSWERED = "the server answered that the draft is deleted, and"
 
 
 async def is_there(reading: Awaitable[Answer]) -> bool:
-    """Whether what is read by its id is there."""
+    """Whether what is read by its id is there. A status that says it is deleted stands in no document, and may come."""
     try:
-        await reading
+        return str(getattr(await reading, "status", None)) != "DELETED"
     except NotFound:
         return False
     except RequestRejected as refused:
         if refused.status == 400:  # as ids that are not there are refused elsewhere
             return False
         raise
-    return True
 
 
 async def require_gone(reading: Awaitable[Answer]) -> None:

@@ -138,12 +138,12 @@ class Registration:
             return found if reworded(name, found.name) else None
 
         async def rename() -> Asset:
-            self._renamed = True
             found = await self._calls.ours(
                 await self._calls.session.call(
                     operations.UPDATE_ASSET, path=self._calls.path, body=body, verify=renamed
                 )
             )
+            self._renamed = True
             if found.status is None or found.name != name:
                 found = await self._calls.current()
             if found.name is not None and not reworded(name, found.name):

@@ -341,7 +341,7 @@ FLAGGED = {**OLD, "flag": False}
     [
         ([YOUNG], [YOUNG, OLD], [{**OLD, "newer": 1}, {**YOUNG, "newer": 2}], True),
         ([], [YOUNG, {**YOUNG, "label": "a"}], [{**YOUNG, "label": "a"}, {**YOUNG, "label": "b"}], True),
-        # What every element is given is no more than one is given; what one was rid of is gone.
+        # What every element is given is no more than one is given; what is as it was is not done.
         ([FLAGGED], [FLAGGED, YOUNG], [FLAGGED, {**YOUNG, "flag": False}], True),
         ([FLAGGED], [OLD], [FLAGGED], False),
         ([FLAGGED], [{**OLD, "flag": None}], [{**OLD, "flag": True}], True),

@@ -239,6 +239,9 @@ def test_an_audience_is_held_to_what_was_asked_for(spotify_ads: CommandLine, emu
     with answering_changes(emulator, lambda present, _: (200, {**present, "name": None})) as address:
         ended = spotify_ads.run("audiences", "update", one, "--name", "Heard", SPOTIFY_ADS_BASE_URL=address)
     assert (ended.returncode, "did not do name, which is not set" in ended.stderr) == (FAILED, True)
+    with answering_changes(emulator, lambda present, _: (200, {**present, "description": None})) as address:
+        ended = spotify_ads.run("audiences", "update", one, "--description", "", SPOTIFY_ADS_BASE_URL=address)
+    assert (ended.returncode, "changed: audience" in ended.stderr) == (0, True)
     with answering_changes(emulator, lambda _, __: (200, {"deletion_count": 0})) as address:
         ended = spotify_ads.run("audiences", "delete", one, "--yes", SPOTIFY_ADS_BASE_URL=address)
     assert (ended.returncode, ended.stdout, "deleted nothing" in ended.stderr) == (FAILED, "", True)

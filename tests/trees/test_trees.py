@@ -263,6 +263,14 @@ async def test_an_ad_set_that_is_there_after_its_deletion_is_named(server: Emula
     assert "the draft of the ad set could not be deleted again and is still there" in told.value.__notes__[0]
 
 
+async def test_a_draft_that_reads_deleted_is_gone(server: Emulator, account: AdAccount) -> None:
+    done = await account.trees.clone_campaign(await first_campaign(account), start=SOON)
+    keep_drafts(server)
+    drafts = server.store.account(server.ad_account_id).campaign_drafts
+    drafts.put({**drafts.get(done.campaign_id), "status": "DELETED"})
+    await account.trees.delete(done.campaign_id)
+
+
 async def test_what_could_not_be_read_after_a_deletion_is_in_doubt(server: Emulator, account: AdAccount) -> None:
     done = await account.trees.clone_campaign(await first_campaign(account), start=SOON)
     server.add_fault("error", operation="getCampaignDraft", status=403)

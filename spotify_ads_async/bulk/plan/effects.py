@@ -310,7 +310,7 @@ def reached(wanted: object, present: object, before: object = None) -> bool:
     """Whether a present value is what was wanted.
 
     An emptied list may read back as the server's defaults, so anything but the old value counts there. Objects may hold
-    more than was wanted, those in lists too.
+    more than was wanted, those in lists too; a list that is as it was is no other one.
     """
     if same(wanted, None):
         return same(present, None) or not same(present, before)
@@ -319,8 +319,8 @@ def reached(wanted: object, present: object, before: object = None) -> bool:
         return all(reached(value, present.get(name), earlier.get(name)) for name, value in wanted.items())
     if same(wanted, present):
         return True
-    ours, theirs, earlier = _objects(wanted), _objects(present), _objects(before)
-    return len(ours) == len(theirs) > 0 and _each_reached(ours, theirs, earlier)
+    ours, theirs = _objects(wanted), _objects(present)
+    return len(ours) == len(theirs) > 0 and not same(present, before) and _each_reached(ours, theirs)
 
 
 def _objects(value: object) -> list[dict[str, Any]]:
@@ -328,24 +328,14 @@ def _objects(value: object) -> list[dict[str, Any]]:
     return [one for one in value if is_object(one)] if is_array(value) and all(map(is_object, value)) else []
 
 
-def _each_reached(
-    wanted: Sequence[Mapping[str, Any]], present: list[dict[str, Any]], before: Sequence[Mapping[str, Any]]
-) -> bool:
+def _each_reached(wanted: Sequence[Mapping[str, Any]], present: list[dict[str, Any]]) -> bool:
     """Whether each element of a list is there, in any order, and no other."""
     for one in sorted(wanted, key=len, reverse=True):  # what says the most has the fewest that it may be
-        found = [other for other in present if _is_element(one, other, before)]
+        found = [other for other in present if reached(one, other)]
         if not found:
             return False
         present.remove(min(found, key=len))
     return True
-
-
-def _is_element(wanted: Mapping[str, Any], present: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether an element is the one that was wanted, and holds nothing that was taken away from what it was."""
-    more = {name: value for name, value in present.items() if same(wanted.get(name), None) and not same(value, None)}
-    earlier = [one for one in before if reached(wanted, one)]
-    stayed = any(same(one.get(name), value) for one in earlier for name, value in more.items())
-    return not stayed and reached(wanted, present)
 
 
 def merge(
