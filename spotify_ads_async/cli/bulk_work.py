@@ -24,7 +24,7 @@ from spotify_ads_async.cli.bulk_show import (
 )
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import agreed
-from spotify_ads_async.cli.files import check_results, require_free, unused
+from spotify_ads_async.cli.files import check_results, require_free, results_beside, unused
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.progress import doing, running
 from spotify_ads_async.cli.run import DONE, FAILED, INTERRUPTED, REFUSED, say
@@ -210,7 +210,7 @@ def _counted(plan: bulk.PlanFile, totals: bulk.PlanTotals) -> Iterator[bulk.Plan
 
 async def apply_changes(planning: Planning, working: Working) -> int:
     """Plan a file of changes and carry the plan out."""
-    check_results(working.results, planning.changes, planning.to, planning.base)
+    check_results(working.results, planning.to, planning.changes, planning.base)
     async with connected() as client:
         looked_at = time.monotonic()
         target, _ = await _make_plan(client, planning)
@@ -244,9 +244,9 @@ async def apply_plan(path: Path, working: Working, ad_account: str | None) -> in
         ConfigurationError: it is of another ad account.
         FileNotFoundError: the results have no folder to be written to.
     """
-    check_results(working.results, path)
     opened = bulk.WorkbookPlan.open(path) if bulk.is_workbook_plan(path) else bulk.PlanFile.open(path)
     with opened as plan:
+        check_results(working.results, path, Path(plan.header.source))
         if plan.begun():
             raise bulk.WrongPlan(f"the plan has begun before: spotify-ads bulk resume {path} carries on")
         if ad_account and ad_account.lower() != plan.header.ad_account_id.lower():
@@ -304,11 +304,13 @@ async def _with_unusual(path: Path, options: bulk.Options) -> bulk.Options | Non
 
 async def resume(path: Path, working: Working) -> int:
     """Carry on with a plan."""
-    check_results(working.results, path)
     if bulk.is_workbook_plan(path):
+        with bulk.WorkbookPlan.open(path) as plan:
+            check_results(working.results, path, Path(plan.header.source))
         async with connected() as client:
             return await workbooks.carry_on(client, path, working)
     with bulk.PlanFile.open(path) as plan:
+        check_results(working.results, path, Path(plan.header.source))
         outcomes = plan.outcomes()
     open_ones = {
         bulk.RowOutcome.WAITING,
@@ -332,7 +334,7 @@ async def resume(path: Path, working: Working) -> int:
 async def undo(done: Path, to: Path | None, working: Working, *, force: bool, archive: bool = False) -> int:
     """Plan the inverse of a plan and carry that out."""
     path = to or unused(done.with_name(f"{done.name}.undo"))
-    check_results(working.results, done, path)
+    check_results(working.results, path, done)
     if not bulk.is_workbook_plan(done):
         with bulk.PlanFile.open(done) as plan:
             if not plan.begun():
@@ -361,9 +363,9 @@ async def _carry_out(client: AdsClient, run: bulk.Run, path: Path, working: Work
 
 
 def _is_undoable(plan: bulk.PlanFile) -> bool:
-    """Whether anything of a plan can be taken back: neither what was published from drafts nor archiving can."""
+    """Whether anything of a plan can be taken back: archiving cannot."""
     states = ({one.after.get("status"), one.after.get("delivery")} for one in plan.changes() if one.after)
-    return not plan.header.drafts and any("ARCHIVED" not in some for some in states)
+    return any("ARCHIVED" not in some for some in states)
 
 
 def _conclude(stopped: str, path: Path, working: Working) -> int:
@@ -373,7 +375,7 @@ def _conclude(stopped: str, path: Path, working: Working) -> int:
         if stopped:
             say(f"stopped: {stopped}")
         if stopped != _INTERRUPTION:  # whoever pressed Ctrl-C is not kept waiting
-            results = working.results or path.with_name(path.name.removesuffix(".plan") + ".results.csv")
+            results = working.results or results_beside(path)
             written = results_written(
                 "every row's outcome", results, path, lambda: bulk.write_results(plan.rows(), results, plan.header)
             )

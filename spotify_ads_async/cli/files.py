@@ -6,7 +6,7 @@ from pathlib import Path
 
 from spotify_ads_async import bulk
 
-__all__ = ["check_results", "require_free", "unused"]
+__all__ = ["check_results", "require_free", "results_beside", "unused"]
 
 _SQLITE = b"SQLite format 3\0"
 
@@ -35,27 +35,35 @@ def require_free(target: Path, replace: bool) -> None:  # noqa: FBT001 - run_syn
     target.unlink()
 
 
-def check_results(results: Path | None, *kept: object) -> None:
+def results_beside(plan: Path) -> Path:
+    """Where the results of a plan are written to unless something else is said."""
+    return plan.with_name(plan.name.removesuffix(".plan") + ".results.csv")
+
+
+def check_results(results: Path | None, plan: Path | None, *kept: object) -> None:
     """Refuse, before anything is sent, results that could not be written afterwards, or would take something's place.
 
     Args:
-        results: where they shall go.
-        kept: the paths of what the run reads or writes besides; what is no path does not count.
+        results: where they shall go; beside the plan if left out.
+        plan: the plan, where its name is known.
+        kept: the paths of what is read or written besides; what is no path does not count.
 
     Raises:
         FileNotFoundError: their folder is not there, or they are a folder.
         FileExistsError: they would be written over one of ``kept``, or over a plan.
     """
-    if results is None:
+    if results is None and (plan is None or not plan.parent.is_dir()):
         return
+    results = results or results_beside(plan or Path())
     if results.is_dir() or not results.parent.is_dir():
         raise FileNotFoundError(
             f"no results can be written to {results}: name a file in a folder that is there; nothing was changed"
         )
-    over = next((one for one in kept if isinstance(one, Path) and _is_same(results, one)), None)
+    over = next((one for one in (plan, *kept) if isinstance(one, Path) and _is_same(results, one)), None)
     if over is not None or _is_database(results):
         raise FileExistsError(
-            f"the results would be written over {over or 'a plan'}: name another file for them; nothing was changed"
+            f"the results would be written over {over or 'a plan'}: name another file for them, with --results;"
+            " nothing was changed"
         )
 
 

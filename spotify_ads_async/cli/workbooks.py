@@ -14,6 +14,7 @@ import msgspec
 from spotify_ads_async import bulk
 from spotify_ads_async.cli.bulk_show import results_written
 from spotify_ads_async.cli.consent import agreed
+from spotify_ads_async.cli.files import results_beside
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.progress import running
 from spotify_ads_async.cli.run import DONE, FAILED, INTERRUPTED, REFUSED, say
@@ -197,7 +198,7 @@ def _conclude(progress: bulk.Progress, path: Path, working: Working) -> int:
             items = [one for one in plan.items() if one.draft_id]
     if progress.stopped:
         say(f"stopped: {progress.stopped}")
-    results = working.results or path.with_name(path.name.removesuffix(".plan") + ".results.csv")
+    results = working.results or results_beside(path)
     written = not items or results_written(
         "every new row's outcome", results, path, lambda: _write_results(items, results)
     )

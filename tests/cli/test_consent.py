@@ -178,6 +178,8 @@ def test_results_take_the_place_of_nothing_that_is_of_use(spotify_ads: CommandLi
         (("apply", "in.plan"), "./in.plan"),
         (("apply", "in.plan"), "other.csv"),
         (("resume", "in.plan"), "in.plan"),
+        (("apply", "in.plan"), file),
+        (("resume", "in.plan"), f"./{file}"),
     ]:
         ended = spotify_ads.run("bulk", *command, "--yes", "--results", over)
         assert (ended.returncode, ended.stdout) == (USAGE, "")
@@ -191,6 +193,21 @@ def test_results_take_the_place_of_nothing_that_is_of_use(spotify_ads: CommandLi
     assert (ended.returncode, "--replace" in ended.stderr) == (USAGE, False)  # undo has no such option
     assert spotify_ads.run("bulk", "undo", "in.plan", "--yes", "--results", "undone.csv").returncode == DONE
     assert name_of(spotify_ads, one) == name
+
+
+def test_a_file_of_changes_that_is_called_as_the_results_would_be_stays(spotify_ads: CommandLine) -> None:
+    one, name = an_ad_set(spotify_ads)
+    (spotify_ads.folder / changes(spotify_ads, one, "Renamed")).rename(spotify_ads.folder / "raise.results.csv")
+    content = (spotify_ads.folder / "raise.results.csv").read_bytes()
+    ended = spotify_ads.run("bulk", "apply", "raise.results.csv", "--plan", "raise.plan", "--yes")
+    assert (ended.returncode, "written over raise.results.csv" in ended.stderr) == (USAGE, True)
+    spotify_ads.out("bulk", "plan", "raise.results.csv", "--plan", "raise.plan")
+    for command in ("apply", "resume"):
+        ended = spotify_ads.run("bulk", command, "raise.plan", "--yes")
+        assert (ended.returncode, "with --results" in ended.stderr) == (USAGE, True)
+    assert (spotify_ads.folder / "raise.results.csv").read_bytes() == content
+    assert name_of(spotify_ads, one) == name
+    assert spotify_ads.run("bulk", "apply", "raise.plan", "--yes", "--results", "done.csv").returncode == DONE
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full device")
