@@ -59,16 +59,18 @@ class Asked:
 
     Args:
         operation: what answers.
+        account: the ad account that was asked.
         query: what was asked for.
     """
 
-    def __init__(self, operation: str, query: Query) -> None:
+    def __init__(self, operation: str, account: str, query: Query) -> None:
         self._operation = operation
         self._query = {"granularity": "LIFETIME", **query}
         self._kind = query.get("entity_type")
         # Ids of parents name none of the rows; those of an insight report are of ad sets.
         same = query.get("entity_ids_type") == (self._kind or "AD_SET")
-        self._ids = frozenset(str(one).lower() for one in query.get("entity_ids") or ()) if same else frozenset[str]()
+        ids = [account] if self._kind == "AD_ACCOUNT" else query.get("entity_ids") or () if same else ()
+        self._ids = frozenset(str(one).lower() for one in ids)
         self._metrics = frozenset(map(str, query.get("fields") or ()))
         self._step = STEPS.get(self._query["granularity"])
         self._phase: timedelta | None = None

@@ -35,7 +35,7 @@ from spotify_ads_async.reports.planning import (
     totals_batches,
 )
 from spotify_ads_async.reports.rows import InsightRow, Insights, Measured, Report, ReportRow, Totals, TotalsRow, summed
-from spotify_ads_async.reports.walking import BatchPager, DistinctPager
+from spotify_ads_async.reports.walking import BatchPager, DistinctPager, Merge
 from spotify_ads_async.validation.requests import check_query
 
 if TYPE_CHECKING:
@@ -106,13 +106,20 @@ class ReportCall(ListCall[RowT]):
         tables.require("polars", "pyarrow")
         return tables.polars_frame(await self.to_arrow(hidden=hidden))
 
+    @property
+    def _account(self) -> str:
+        return self._path["ad_account_id"]
+
+    def _several(self, batches: Sequence[Sequence[Query]], merge: Merge[RowT]) -> BatchPager[RowT]:
+        return BatchPager(self._operation, self._account, batches, merge, ahead=self._read_ahead)
+
     def _wish(self) -> Query:
         return self._query
 
     async def _one_page(self) -> Page[RowT]:
         page = await super()._one_page()
         if "continuation_token" not in self._query:
-            Asked(self._operation.id, self._query).require(page)
+            Asked(self._operation.id, self._account, self._query).require(page)
         return page
 
     def _metrics(self) -> list[str]:
@@ -158,9 +165,7 @@ class AggregateReportCall(ReportCall[ReportRow]):
                 "a report that lists its entities first cannot start at a position", operation=self._operation.id
             )
         ids: list[str] = []
-        pager: BatchPager[ReportRow] = BatchPager(
-            self._operation, [], lambda parts: _by_entity(parts, {**query, "entity_ids": ids}), ahead=self._read_ahead
-        )
+        pager = self._several([], lambda parts: _by_entity(parts, {**query, "entity_ids": ids}))
 
         async def name_entities() -> None:
             self._require_legal(query)
@@ -202,8 +207,8 @@ class AggregateReportCall(ReportCall[ReportRow]):
         ids = query.get("entity_ids")
         if not self._divided(batches) and (self._start is not None or not ids):
             pager = ContinuationPager(self._operation, query, self._digest(), self._start)
-            return DistinctPager(pager, self._operation.id, query, self._start)
-        return BatchPager(self._operation, batches, lambda parts: _by_entity(parts, query), ahead=self._read_ahead)
+            return DistinctPager(pager, self._operation.id, self._account, query, self._start)
+        return self._several(batches, lambda parts: _by_entity(parts, query))
 
 
 def _by_entity(parts: list[list[ReportRow]], query: Query) -> list[ReportRow]:
@@ -228,9 +233,7 @@ class TotalsCall(ReportCall[TotalsRow]):
         _require_range(self._query, self._operation.id)
         # A day of an account's own time zone may lie in two windows.
         days, batches = Repeats(self._operation.id, self._query), totals_batches(self._query)
-        return BatchPager(
-            self._operation, batches, lambda parts: days.without(_summed_by_time(parts)), ahead=self._read_ahead
-        )
+        return self._several(batches, lambda parts: days.without(_summed_by_time(parts)))
 
 
 def _summed_by_time(parts: list[list[TotalsRow]]) -> list[TotalsRow]:
@@ -270,12 +273,11 @@ class InsightsCall(ReportCall[InsightRow]):
             return super().pages()
         caller = _Patient(self._session)
         self.not_enough_data = caller.lacking
-        merge = told_apart(self._operation.id)
-        pager: BatchPager[InsightRow] = BatchPager(self._operation, batches, merge, ahead=self._read_ahead)
+        pager = self._several(batches, told_apart(self._operation.id))
         return PageWalk(caller, self._operation, self._path, pager, read_ahead=self._read_ahead, eager=self._eager)
 
     def _pager(self) -> Pager[InsightRow]:
-        return DistinctPager(super()._pager(), self._operation.id, self._query, self._start)
+        return DistinctPager(super()._pager(), self._operation.id, self._account, self._query, self._start)
 
     async def collect(self) -> list[InsightRow]:
         """Every row, in a list.

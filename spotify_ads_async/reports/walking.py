@@ -34,16 +34,19 @@ class DistinctPager(Generic[RowT]):
     Args:
         pager: the other one.
         operation: what answers.
+        account: the ad account that is asked.
         query: what was asked for.
         start: where the walk goes on, if not at the beginning. The rows before it must be those that came.
     """
 
-    def __init__(self, pager: Pager[RowT], operation: str, query: Query, start: Position | None = None) -> None:
+    def __init__(
+        self, pager: Pager[RowT], operation: str, account: str, query: Query, start: Position | None = None
+    ) -> None:
         self._pager = pager
         self._operation = operation
         self._skipped = start.skipped if start else ""
         self._rows: list[RowT] | None = None
-        self._asked = Asked(operation, query)
+        self._asked = Asked(operation, account, query)
         self._repeats = Repeats(operation, query)
         self._places: list[int] = []
         self.done = pager.done
@@ -89,11 +92,11 @@ class DistinctPager(Generic[RowT]):
 class _Part(Generic[RowT]):
     """One request with its pages, and its rows so far."""
 
-    def __init__(self, operation: ListOperation[Any, RowT], query: Query) -> None:
+    def __init__(self, operation: ListOperation[Any, RowT], account: str, query: Query) -> None:
         kind: type[ContinuationPager[RowT] | WholePager[RowT]] = (
             ContinuationPager if operation.style is ListStyle.CONTINUATION else WholePager
         )
-        self.pager = DistinctPager(kind(operation, query, "", None), operation.id, query)
+        self.pager = DistinctPager(kind(operation, query, "", None), operation.id, account, query)
         self.rows: list[RowT] = []
 
 
@@ -105,9 +108,16 @@ class BatchPager(Generic[RowT]):
     """
 
     def __init__(
-        self, operation: ListOperation[Any, RowT], batches: Sequence[Sequence[Query]], merge: Merge[RowT], *, ahead: int
+        self,
+        operation: ListOperation[Any, RowT],
+        account: str,
+        batches: Sequence[Sequence[Query]],
+        merge: Merge[RowT],
+        *,
+        ahead: int,
     ) -> None:
         self._operation = operation
+        self._account = account
         self._sent: deque[_Part[RowT]] = deque()
         self._waiting = deque(batches)
         self._open: deque[list[_Part[RowT]]] = deque()
@@ -135,7 +145,7 @@ class BatchPager(Generic[RowT]):
         """The next page of the first request that can go on, or the first one of a further batch."""
         request = self._ask()
         while request is None and self._waiting and len(self._running()) < self._ahead:
-            self._open.append([_Part(self._operation, query) for query in self._waiting.popleft()])
+            self._open.append([_Part(self._operation, self._account, query) for query in self._waiting.popleft()])
             request = self._ask()
         return request
 

@@ -517,6 +517,21 @@ async def test_what_nobody_asked_for_is_no_answer(change: Mapping[str, object], 
             await wish
 
 
+@pytest.mark.parametrize("days", [10, 120])
+async def test_an_account_s_report_has_no_row_of_another_account(days: int) -> None:
+    rows = [row_of(OTHER, today(), entity_type="AD_ACCOUNT")]
+    async with RawServer(otherwise=answer(200, {"rows": rows})) as server, client(server.base_url) as ads:
+        wish = ads.ad_account(ACCOUNT).reports.aggregate(
+            entity_type=ReportEntityType.AD_ACCOUNT,
+            fields=[CLICKS],
+            granularity=DAY,
+            report_start=today() - days * ONE_DAY,
+            report_end=today(),
+        )
+        with pytest.raises(InvalidAnswer, match=f"a row of {OTHER}, which was not asked for"):
+            await wish.collect()
+
+
 async def test_a_page_that_says_nothing_of_rows_is_no_end() -> None:
     first = answer(200, {"rows": [row_of(ONE, FIRST)], "continuation_token": "more"})
     last = answer(200, {"continuation_token": ""})
