@@ -126,16 +126,17 @@ class AdsClient(RootResources):
         policy: RetryPolicy | None = None,
         transport: TransportOptions | None = None,
     ) -> None:
+        # The plain strings must not stay in this frame while something is refused: a traceback may show them.
+        address, base_url = Secret(base_url), ""
         if isinstance(credentials, str):
-            # The plain string must not stay in this frame: a traceback may show it.
             credentials = Secret(credentials)
+        transport = transport or TransportOptions()
+        base_url = require_secure(address, transport.allow_http, what="the base URL")
         if isinstance(credentials, Secret):
             credentials = AccessToken(credentials)
-        transport = transport or TransportOptions()
-        origin = _origin(base_url, transport)
         self._owned_governor: Governor | None = None
         if governor is None:
-            governor = _default_governor(origin=origin)
+            governor = _default_governor(origin=_origin(base_url))
             self._owned_governor = governor
         self.governor = governor
         self._listeners = Listeners()
@@ -160,9 +161,9 @@ class AdsClient(RootResources):
         """
         settings = settings_from(environment)
         credentials = settings.needed_credentials()
-        origin = _origin(settings.base_url, settings.transport)
-        governor = _default_governor(origin=origin, limits=settings.limits, store=settings.store)
-        client = cls(credentials, base_url=settings.base_url, governor=governor, transport=settings.transport)
+        base_url = require_secure(Secret(settings.base_url), settings.transport.allow_http, what="the base URL")
+        governor = _default_governor(origin=_origin(base_url), limits=settings.limits, store=settings.store)
+        client = cls(credentials, base_url=base_url, governor=governor, transport=settings.transport)
         client._owned_governor = governor
         return client
 
@@ -321,9 +322,7 @@ class AdsClient(RootResources):
         await self.aclose()
 
 
-def _origin(base_url: str, transport: TransportOptions) -> str:
-    """Of an address that may carry the token: no other is named in a warning, or counted as a client's."""
-    require_secure(base_url, transport.allow_http, what="the base URL")
+def _origin(base_url: str) -> str:
     parts = urlsplit(base_url)
     return f"{parts.scheme}://{parts.netloc}"
 

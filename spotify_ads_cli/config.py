@@ -29,6 +29,7 @@ from spotify_ads_async.network.addresses import ALLOW_HTTP_VARIABLE, require_sec
 from spotify_ads_async.network.options import TransportOptions
 from spotify_ads_async.private_files import read_small_file
 from spotify_ads_async.settings import transport_from
+from spotify_ads_async.types import Secret
 
 __all__ = ["SETTINGS", "BadSetting", "apply", "check_setting", "path_of_config", "profiles", "text_of_config"]
 
@@ -199,7 +200,7 @@ def _require_zone(name: str) -> None:
 
 
 def _require_address(base_url: str) -> None:
-    require_secure(base_url, transport_from(os.environ).allow_http)
+    require_secure(Secret(base_url), transport_from(os.environ).allow_http)
 
 
 # Each setting is looked at here, where its place in the file is known: later it would be called by its variable.

@@ -94,8 +94,9 @@ class RefreshToken(NotCopied):
         self._client_id = client_id
         self._client_secret = client_secret = secret_of(client_secret)
         self._refresh_token = refresh_token = secret_of(refresh_token)
-        require_secure(token_url, allow_http)
-        self._token_url = token_url
+        # Plain, none of them must stay in this frame: a traceback may show it.
+        address, token_url = Secret(token_url), ""
+        self._token_url = require_secure(address, allow_http)
         self._kept = KeptTokens(store)
         self._clock = clock
         self._access: _Access | None = None

@@ -89,8 +89,9 @@ def begin(
         ConfigurationError: no client ID, an address that would carry secrets in the clear, or a redirect that Spotify
             refuses.
     """
-    require_secure(accounts_url, allow_http)
-    require_secure(redirect_uri)
+    # Plain, neither must stay in this frame while one is refused: a traceback may show it.
+    addresses, accounts_url, redirect_uri = (Secret(accounts_url), Secret(redirect_uri)), "", ""
+    accounts_url, redirect_uri = require_secure(addresses[0], allow_http), require_secure(addresses[1])
     if urlsplit(redirect_uri).hostname == "localhost":
         raise ConfigurationError(
             "Spotify takes no redirect to localhost: name the address, as in http://127.0.0.1:8080/callback"
@@ -129,8 +130,8 @@ async def exchange(
         ConnectionFailed, ServerError, InvalidAnswer: the endpoint cannot be reached, fails, or answers something else.
     """
     transport = transport or TransportOptions()
-    token_url = f"{accounts_url.rstrip('/')}/api/token"
-    require_secure(token_url, transport.allow_http)
+    address, accounts_url = Secret(f"{accounts_url.rstrip('/')}/api/token"), ""  # as in `begin`
+    token_url = require_secure(address, transport.allow_http)
     form: dict[str, str | Secret] = {
         "grant_type": "authorization_code",
         "code": code,
@@ -182,6 +183,8 @@ async def sign_in(
         something else.
     """
     transport = transport or TransportOptions()
+    address, accounts_url = Secret(accounts_url), ""  # as in `begin`
+    accounts_url = require_secure(address, transport.allow_http)
     client_secret = client_secret if isinstance(client_secret, Secret) else Secret(client_secret)
     redirect_uri = f"http://127.0.0.1:{port}/callback"
     attempt = begin(

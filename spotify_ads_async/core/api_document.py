@@ -15,6 +15,7 @@ from spotify_ads_async.network.connections import open_http
 from spotify_ads_async.network.options import TransportOptions
 from spotify_ads_async.network.problems import explained_connection_error
 from spotify_ads_async.private_files import read_small_file
+from spotify_ads_async.types import Secret
 
 __all__ = ["read_document"]
 
@@ -35,6 +36,10 @@ async def read_document(source: str, options: TransportOptions) -> Facts:
         InvalidAnswer: the server answers something else.
     """
     address = "://" in source
+    if address:
+        # Plain, it must not stay in this frame while it is refused: a traceback may show it.
+        given, source = Secret(source), ""
+        source = require_secure(given, options.allow_http)
     text = await _fetched(source, options) if address else await _from_file(source, options.largest_answer)
     try:
         return await anyio.to_thread.run_sync(parse_document, text)
@@ -53,7 +58,6 @@ async def _from_file(source: str, largest: int) -> str:
 
 
 async def _fetched(address: str, options: TransportOptions) -> str:
-    require_secure(address, options.allow_http)
     timeout = aiohttp.ClientTimeout(
         total=_LONGEST_SECONDS, connect=options.connect_timeout, sock_read=options.read_timeout
     )

@@ -107,10 +107,8 @@ class Storage:
             ) from None
 
     def _url(self, address: Secret) -> URL:
-        text = address.reveal()
-        parts = urlsplit(text)
-        require_secure(f"{parts.scheme}://{parts.netloc}", self._options.allow_http)
-        return URL(text, encoded=True)
+        require_secure(_place_of(address), self._options.allow_http)
+        return URL(address.reveal(), encoded=True)
 
     def _why(self, problem: BaseException, url: URL) -> str:
         return explained_connection_error(problem, self._options.proxy_for(url))
@@ -347,6 +345,12 @@ class _Attempts:
             kind: type[SpotifyAdsError] = ServerError if broken.by_server else ConnectionFailed
             raise kind(f"{broken}, {self._failures} times: try again later") from None
         await anyio.sleep(max(broken.delay, backoff(policy, self._in_vain, random.random)))
+
+
+def _place_of(address: Secret) -> Secret:
+    """An address without what signs it."""
+    parts = urlsplit(address.reveal())
+    return Secret(f"{parts.scheme}://{parts.netloc}")
 
 
 def _received(ranges: str | None, size: int) -> int:

@@ -30,30 +30,39 @@ __all__ = [
 ALLOW_HTTP_VARIABLE = "SPOTIFY_ADS_ALLOW_HTTP"
 
 
-def require_secure(url: str, allow_http: Collection[str] = (), *, what: str = "an address") -> None:
-    """Refuse an address that would send secrets in the clear.
+def require_secure(address: Secret, allow_http: Collection[str] = (), *, what: str = "an address") -> str:
+    """The address, unless it would send secrets in the clear.
 
-    HTTPS, or plain HTTP to this machine or to a host that is named.
+    HTTPS, or plain HTTP to this machine or to a host that is named. Whoever is refused may have written a password into
+    it: until it is answered, it is a secret, and no name of a frame stands for it, for a traceback may show those.
 
     Args:
-        url: the address.
+        address: the address.
         allow_http: hosts that plain HTTP may go to, such as an emulator in the container next door.
         what: what the address is, for the message.
 
     Raises:
         ConfigurationError: the scheme is wrong for the host, or it is no plain address.
     """
-    parts = split_address(url)
+    problem = _insecure(address, allow_http, what)
+    if problem is not None:
+        raise ConfigurationError(problem)
+    return address.reveal()
+
+
+def _insecure(address: Secret, allow_http: Collection[str], what: str) -> str | None:
+    """Why secrets must not go there, None where they may."""
+    parts = split_address(address.reveal())
     if parts is None or not parts.hostname or parts.query or parts.fragment:
-        raise ConfigurationError(f"{what} must be https://host/path, without query and fragment")
+        return f"{what} must be https://host/path, without query and fragment"
     if parts.username is not None or parts.password is not None:
-        raise ConfigurationError("an address with credentials in it ends up in logs: leave them out")
+        return "an address with credentials in it ends up in logs: leave them out"
     host = parts.hostname
     if parts.scheme == "https" or (
         parts.scheme == "http" and (is_loopback(host) or host in {name.lower() for name in allow_http})
     ):
-        return
-    raise ConfigurationError(
+        return None
+    return (
         f"{parts.scheme}://{host} would carry secrets in the clear: use https (plain http is for loopback). For a test"
         f" server on a network of your own, allow that host by name: {ALLOW_HTTP_VARIABLE}={host}, or"
         f" allow_http=({host!r},) in TransportOptions and RefreshToken"

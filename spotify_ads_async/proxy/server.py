@@ -89,7 +89,9 @@ class QuotaProxy:
         most_waiting: int = 10_000,
         transport: TransportOptions | None = None,
     ) -> None:
-        require_secure(upstream, () if transport is None else transport.allow_http)
+        # Plain, it must not stay in this frame while it is refused: a traceback may show it.
+        address, upstream = Secret(upstream), ""
+        upstream = require_secure(address, () if transport is None else transport.allow_http)
         if not is_loopback(host) and key is None:
             raise ConfigurationError(
                 f"{host} is reached from other machines: give a key for programs, or use 127.0.0.1"

@@ -548,7 +548,7 @@ def test_a_login_in_an_address_is_understood_escaped_or_not(address: str) -> Non
 )
 def test_an_unfit_address_is_refused_without_being_shown(address: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        require_secure(address)
+        require_secure(Secret(address))
     assert "canary" not in str(caught.value)
 
 

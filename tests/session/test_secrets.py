@@ -20,10 +20,22 @@ from support.calls import Call, client
 from support.effort import diagonal
 from support.raw_server import Behaviour, Connection, RawServer, answer
 
-from spotify_ads_async import AccessToken, AdsClient, RefreshToken, Secret, SpotifyAdsError, TransportOptions
-from spotify_ads_async.auth.sign_in import begin, exchange
+from spotify_ads_async import (
+    AccessToken,
+    AdsClient,
+    Governor,
+    RefreshToken,
+    RetryPolicy,
+    Secret,
+    SpotifyAdsError,
+    TransportOptions,
+)
+from spotify_ads_async.auth.sign_in import begin, exchange, sign_in
+from spotify_ads_async.core.api_document import read_document
+from spotify_ads_async.core.signed_urls import Storage
 from spotify_ads_async.events import Event
 from spotify_ads_async.operations import CREATE_CAPI_AUTH_TOKEN, CREATE_UPLOAD_URL, GET_ASYNC_REPORT, OPERATIONS
+from spotify_ads_async.proxy import QuotaProxy
 
 CANARY = "canary/zqxj"
 TRACE = "zqxj"  # no hexadecimal digits: addresses of objects are shown too
@@ -224,12 +236,35 @@ async def test_a_cancelled_call_shows_nothing(caplog: pytest.LogCaptureFixture) 
     assert TRACE not in "".join(told)
 
 
+WITH_LOGIN = f"https://somebody:{CANARY}@ads.example/ads/v3"
+
+
+async def downloaded(address: str) -> None:
+    async def signed() -> Secret:
+        return Secret(address)
+
+    async with Storage(TransportOptions(), RetryPolicy()) as storage:
+        async for _ in storage.download(signed):
+            pass
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         lambda: AccessToken(f"{CANARY}\r\n."),
         lambda: AdsClient(f"{CANARY}\r\n."),
         lambda: RefreshToken("an-app", CANARY, CANARY, token_url="http://example.com/api/token"),
+        lambda: RefreshToken("an-app", "s", "r", token_url=WITH_LOGIN),
+        lambda: AdsClient("a-token", base_url=WITH_LOGIN),
+        lambda: AdsClient("no\r\ntoken", base_url=WITH_LOGIN),
+        lambda: QuotaProxy(Governor([]), upstream=WITH_LOGIN),
+        lambda: begin("an-app", redirect_uri="http://127.0.0.1:8080/callback", accounts_url=WITH_LOGIN),
+        lambda: begin("an-app", redirect_uri=WITH_LOGIN),
+        lambda: begin("", redirect_uri="http://localhost/", accounts_url=WITH_LOGIN),
+        lambda: asyncio.run(sign_in("an-app", visit=lambda _: None, accounts_url=WITH_LOGIN)),
+        lambda: asyncio.run(read_document(WITH_LOGIN, TransportOptions())),
+        lambda: asyncio.run(downloaded(f"http://ads.example/?signature={CANARY}")),
+        lambda: asyncio.run(downloaded(WITH_LOGIN)),
         lambda: TransportOptions(proxy=Secret(f"http://127.0.0.1:9/{CANARY}")).checked(),
         lambda: TransportOptions(proxy=Secret(f"http://{CANARY.replace('/', '')}:password@:9")).checked(),
     ],
