@@ -8,11 +8,13 @@ token.
 from __future__ import annotations
 
 import contextlib
+import functools
 import ipaddress
 import os
 import re
 import ssl
 from pathlib import Path
+from typing import NamedTuple
 from urllib.request import getproxies
 
 import aiohttp
@@ -27,6 +29,7 @@ from spotify_ads_async.types import Secret, is_text
 __all__ = ["Proxy", "TransportOptions"]
 
 _LARGEST_AUTHORITIES = 16 * 1024 * 1024
+_MOST_CONTEXTS = 8
 _HOST = re.compile(r"[\w.-]+|[\da-f:.]+(%[\w.-]+)?")
 """A name or an address. What is neither may be a password, and must not be shown as where the proxy is."""
 
@@ -90,10 +93,8 @@ class TransportOptions(msgspec.Struct, frozen=True, kw_only=True):
             return self.tls
         if self.ca_file is None and not os.environ.get("SSL_CERT_FILE") and not os.environ.get("SSL_CERT_DIR"):
             return None
-        context = ssl.create_default_context()
-        if self.ca_file is not None:
-            _trust(context, at_home(self.ca_file))
-        return context
+        ca_file = None if self.ca_file is None else at_home(self.ca_file)
+        return _context(*map(_present, (os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"), ca_file)))
 
     def proxied(self) -> bool:
         """Whether any address is reached through a proxy."""
@@ -183,6 +184,37 @@ def _names(entry: str, host: str, port: int | None) -> bool:
         return int(entry_port) == port and _names(name, host, port)
     name = entry.removeprefix("*").removeprefix(".")
     return host == name or (host.endswith(f".{name}") and not host.rpartition(".")[2].isdigit())
+
+
+class _Present(NamedTuple):
+    """A file or folder as it is now, as far as it is there."""
+
+    path: str | Path | None
+    state: tuple[int, ...] | None
+
+
+def _present(path: str | Path | None) -> _Present:
+    try:
+        found = None if path is None else Path(path).stat()
+    except (OSError, ValueError):
+        found = None
+    if found is None:
+        return _Present(path, None)
+    state = found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    return _Present(path, state)
+
+
+@functools.lru_cache(_MOST_CONTEXTS)
+def _context(cert_file: _Present, cert_dir: _Present, ca_file: _Present) -> ssl.SSLContext:
+    """The authorities of the environment's file and folder, which ssl reads itself, or else the system's, and ours.
+
+    Once for all clients, as long as none of them changes: to read a system's takes a tenth of a second.
+    """
+    del cert_file, cert_dir
+    context = ssl.create_default_context()
+    if ca_file.path is not None:
+        _trust(context, Path(ca_file.path))
+    return context
 
 
 def _trust(context: ssl.SSLContext, authorities: Path) -> None:

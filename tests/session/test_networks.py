@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import aiohttp
+import msgspec
 import pytest
 import trustme
 from support import calls
@@ -374,6 +375,35 @@ def test_authorities_that_cannot_be_read_are_named(tmp_path: Path, monkeypatch: 
     for file, reason in [(tmp_path / name, reason) for name, reason in files.items()]:
         with pytest.raises(ConfigurationError, match=rf"{file.name}.*{reason}"):
             client("https://127.0.0.1/ads/v3", transport=TransportOptions(ca_file=file))
+
+
+@pytest.mark.parametrize("setting", ["ca_file", "SSL_CERT_FILE"])
+def test_authorities_are_read_once_for_all_clients_and_again_once_they_changed(
+    tmp_path: Path, authority_file: Path, setting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To read all of a system's takes a tenth of a second, for which an event loop stands still."""
+    file = tmp_path / "authorities.pem"
+    file.write_bytes(authority_file.read_bytes())
+    if setting == "ca_file":
+        options = TransportOptions(ca_file=file)
+    else:
+        monkeypatch.setenv(setting, str(file))
+        options = TransportOptions()
+    first = options.checked().tls
+    assert first is not None
+    assert options.checked().tls is first
+    assert msgspec.structs.replace(options, connections=7).checked().tls is first
+    other = tmp_path / "other.pem"
+    trustme.CA().cert_pem.write_to_path(other)
+    other.replace(file)
+    changed = options.checked().tls
+    assert changed is not None
+    assert changed is not first
+    assert changed.get_ca_certs() != first.get_ca_certs()
+    file.unlink()
+    if setting == "ca_file":
+        with pytest.raises(ConfigurationError, match="cannot be read"):
+            options.checked()
 
 
 def test_plain_http_goes_to_a_host_that_is_named_and_the_error_names_the_setting() -> None:
