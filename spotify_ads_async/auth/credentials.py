@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import NoReturn, Protocol, runtime_checkable
 
 import aiohttp
+import anyio
 
 from spotify_ads_async.auth.token_endpoint import header_safe
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.types import Secret
 
-__all__ = ["AccessToken", "Credentials", "NotCopied", "SupportsAccepted", "SupportsFinish", "secret_of"]
+__all__ = ["AccessToken", "Credentials", "NotCopied", "SupportsAccepted", "SupportsFinish", "finish", "secret_of"]
 
 
 @runtime_checkable
@@ -97,6 +98,16 @@ class AccessToken(NotCopied):
 
     def __repr__(self) -> str:
         return "AccessToken('***')"
+
+
+async def finish(credentials: Credentials) -> None:
+    """Wait for what they have under way, before the connections that it needs are closed.
+
+    A cancelled scope of anyio cancels each wait in it, the one for a new refresh token too: this one it does not reach.
+    """
+    if isinstance(credentials, SupportsFinish):
+        with anyio.CancelScope(shield=True):
+            await credentials.finish()
 
 
 def secret_of(value: str | Secret) -> Secret:

@@ -16,7 +16,7 @@ import anyio
 import msgspec
 from yarl import URL
 
-from spotify_ads_async.auth.credentials import Credentials, SupportsAccepted, SupportsFinish
+from spotify_ads_async.auth.credentials import Credentials, SupportsAccepted, finish
 from spotify_ads_async.core import error_answers, wire
 from spotify_ads_async.core.call_state import PAUSING, SIGNING_IN, WAITING, CallState
 from spotify_ads_async.core.outcomes import Repeats, Verify, ending, settled
@@ -122,8 +122,7 @@ class Session:
     async def aclose(self) -> None:
         """Close the connections. A token refresh under way is waited for: its answer may replace the refresh token."""
         try:
-            if isinstance(self._credentials, SupportsFinish):
-                await self._credentials.finish()
+            await finish(self._credentials)
         finally:
             await self._transport.aclose()
 

@@ -18,7 +18,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
-from spotify_ads_async.auth.credentials import Credentials
+from spotify_ads_async.auth.credentials import Credentials, SupportsAccepted, finish
 from spotify_ads_async.core.transport import open_session
 from spotify_ads_async.errors import ConfigurationError, QuotaTimeout, RateLimited, SpotifyAdsError, StoreUnavailable
 from spotify_ads_async.governor import Admission, Governor, Scope
@@ -125,6 +125,8 @@ class QuotaProxy:
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
             self._session = await stack.enter_async_context(open_session(self._transport, auto_decompress=False))
+            if self._credentials is not None:
+                stack.push_async_callback(finish, self._credentials)
             about: dict[str, Any] = {"auto_decompress": False, "keepalive_timeout": _IDLE_SECONDS, "access_log": None}
             about |= {"logger": _WithoutContent(logger, None), "handler_cancellation": True, "max_line_size": 65_536}
             runner = web.ServerRunner(web.Server(self._serve, **about), shutdown_timeout=10.0)  # type: ignore[arg-type]
@@ -214,8 +216,8 @@ class QuotaProxy:
                 self._waiting -= 1
             self._metrics.waited.observe(time.monotonic() - came)
             response = await self._exchange(request, asked.path, headers, body, admission)
-        if response.status == 401 and signature is not None and self._credentials is not None:
-            self._credentials.invalidate(signature)  # the next request asks for another one
+        if signature is not None:
+            self._signed(signature, response.status)
         return response
 
     def _scope(self, client_id: str | None) -> Scope:
@@ -234,6 +236,13 @@ class QuotaProxy:
             return await self._credentials.token(self._session)
         except SpotifyAdsError as problem:
             raise Refusal(502, f"the proxy's own sign-in gave no token: {problem}") from None
+
+    def _signed(self, signature: Secret, status: int) -> None:
+        """Tell the sign-in what the API made of its token: where it was refused, the next request asks for another."""
+        if status == 401 and self._credentials is not None:
+            self._credentials.invalidate(signature)
+        elif 200 <= status < 300 and isinstance(self._credentials, SupportsAccepted):
+            self._credentials.accepted(signature)
 
     async def _exchange(
         self, request: web.BaseRequest, path: str, headers: CIMultiDict[str], body: io.BytesIO, admission: Admission

@@ -439,6 +439,23 @@ async def test_nobody_asks_again_for_a_token_that_nobody_wants_any_more() -> Non
         assert len(accounts.server.received) == 1
 
 
+async def test_closing_in_a_cancelled_scope_does_not_lose_a_rotated_token() -> None:
+    store = Memory()
+    async with Accounts(rotate=True) as accounts:
+
+        async def grant(connection: Connection) -> None:
+            scope.cancel()
+            await anyio.wait_all_tasks_blocked()
+            await accounts.grant(connection)
+
+        accounts.script.append(grant)
+        with anyio.CancelScope() as scope:
+            async with client(accounts.api.base_url, accounts.credentials(store=store)) as ads:
+                await calls.READ.by(ads)
+        assert scope.cancelled_caught
+    assert store.saved == ["refresh-1"]
+
+
 async def test_closing_from_another_thread_does_not_lose_a_rotated_token() -> None:
     store = Memory()
     async with Accounts(rotate=True) as accounts:

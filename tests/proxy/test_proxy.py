@@ -23,6 +23,7 @@ from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.network.options import TransportOptions
 from spotify_ads_async.proxy import QuotaProxy
 from spotify_ads_async.types import Secret
+from tests.support.accounts import Accounts
 from tests.support.raw_server import Connection, RawServer, answer, raw, reset, stall, stall_after
 from tests.support.virtual_time import on_a_patient_clock
 
@@ -386,6 +387,46 @@ async def test_its_own_sign_in_signs_what_brings_none(http: aiohttp.ClientSessio
             async with http.get(f"{proxy.base_url}/businesses", headers=headers) as got:
                 assert got.status == 200
     assert [one.headers["authorization"] for one in server.received] == ["Bearer own-token", "Bearer canary-token"]
+
+
+async def test_a_token_that_is_revoked_once_it_was_taken_is_replaced_each_time(http: aiohttp.ClientSession) -> None:
+    statuses: list[int] = []
+    async with Accounts() as accounts, proxied(accounts.api, credentials=accounts.credentials()) as proxy:
+        for _ in range(4):
+            for _ in range(2):
+                async with http.get(f"{proxy.base_url}/businesses") as got:
+                    statuses.append(got.status)
+            accounts.revoke()
+    assert statuses == [200, 200, 401, 200, 401, 200, 401, 200]
+
+
+async def test_stopping_waits_for_the_token_that_replaces_the_sign_ins(http: aiohttp.ClientSession) -> None:
+    kept: list[str] = []
+
+    class Store:
+        async def load(self) -> Secret | None:
+            return None
+
+        async def save(self, refresh_token: Secret) -> None:
+            kept.append(refresh_token.reveal())
+
+    async with Accounts(rotate=True) as accounts, contextlib.AsyncExitStack() as stack:
+
+        async def grant(connection: Connection) -> None:
+            asking.cancel()  # the program gives up, and the proxy is told to stop
+            stopping.append(asyncio.create_task(stack.aclose()))
+            await asyncio.wait(stopping, timeout=0.1)  # in vain, for it waits for this answer
+            await accounts.grant(connection)
+
+        stopping: list[asyncio.Task[None]] = []
+        accounts.script.append(grant)
+        credentials = accounts.credentials(store=Store())
+        proxy = await stack.enter_async_context(proxied(accounts.api, credentials=credentials))
+        asking = asyncio.create_task(http.get(f"{proxy.base_url}/businesses").__aenter__())
+        await asyncio.wait([asking])
+        await seen(lambda: stopping)
+        await asyncio.gather(*stopping)
+    assert kept == ["refresh-1"]
 
 
 async def test_without_a_sign_in_unsigned_requests_are_told_so(http: aiohttp.ClientSession) -> None:
