@@ -642,6 +642,28 @@ async def test_a_draft_that_others_changed_beside_a_lost_request_keeps_nothing_f
     assert all(live_names(world, plan))
 
 
+@pytest.mark.parametrize("retry_failed", [False, True])
+async def test_a_lost_publication_with_a_value_of_others_in_the_draft_failed_in_part_and_comes_back(
+    world: World, *, retry_failed: bool
+) -> None:
+    one = world.ad_sets[0]
+    changes = world.write("c.csv", ["ad_set_id", "name", "category"], [[one["id"], "Renamed", "ADV_2_2"]])
+    plan = await world.plan(changes)
+    await world.apply(plan, DRAFT)
+    drafts = world.account.ad_set_drafts
+    drafts.put({**drafts.get(one["id"]), "name": "Theirs"})
+    trees = world.ads.ad_account(world.server.ad_account_id).trees
+    assert await trees.publish(one["campaign_id"]) == []
+    for _ in range(2):
+        await world.resume(plan, msgspec.structs.replace(PUBLISH, retry_failed=retry_failed))
+        (row,) = rows_of(plan)
+        assert row.outcome is bulk.RowOutcome.FAILED
+        assert 'a part of its values is live (name is "Theirs", not "Renamed")' in row.reason
+    await bulk.plan_undo(world.ads, plan, world.folder / "undo", force=True)
+    await world.apply(world.folder / "undo")
+    assert world.account.ad_sets.get(one["id"])["category"] == one["category"]
+
+
 async def test_what_cannot_be_read_back_is_unknown_until_the_next_run(world: World) -> None:
     plan = await world.plan(world.names(1))
     await world.apply(plan, DRAFT)

@@ -92,16 +92,23 @@ def read_back(entity: Entity, work: RowWork, now: dict[str, Any], *, again: bool
     outcome = judged_later(entity, work, work.steps[0], msgspec.json.encode(now).decode())
     if outcome.state is StepState.DONE:
         return outcome
+    edits = list(edits_between({name: work.before.get(name) for name in work.after}, work.after))
+    missed = [edit for edit in edits if not reached(_known(edit.after), leaf(now, edit.path), edit.before)]
+    if len(missed) < len(edits):
+        # It may have been published: it is not staged again, and undo looks at what is live of it.
+        there = [edit._replace(before=edit.after, after=leaf(now, edit.path)) for edit in missed]
+        reason = (
+            f"the draft is gone, and a part of its values is live ({_in_words(there)}): somebody published it with"
+            " other values in it, or changed them since"
+        )
+        return StepOutcome(state=StepState.FAILED, reason=reason, found=outcome.found)
+    if again:
+        return StepOutcome(state=StepState.WAITING)
     reason = (
         "the draft is gone, and its values are not live: somebody deleted it, or changed the values since;"
         " --retry-failed stages it anew"
     )
-    if again:
-        return StepOutcome(state=StepState.WAITING)
-    # Where some of the values are live it may have been published: undo looks at those of a row that was.
-    edits = edits_between({name: work.before.get(name) for name in work.after}, work.after)
-    is_live = any(reached(_known(edit.after), leaf(now, edit.path), edit.before) for edit in edits)
-    return StepOutcome(state=StepState.FAILED, reason=reason, found=outcome.found if is_live else None)
+    return StepOutcome(state=StepState.FAILED, reason=reason)
 
 
 def published(entity: Entity, work: RowWork, draft: State, now: State) -> StepOutcome:
