@@ -261,7 +261,7 @@ class Profiles:
                 " (PYTHON_KEYRING_BACKEND=keyring.backends.fail.Keyring) and sign in again"
             )
         else:
-            with contextlib.suppress(msgspec.DecodeError):
+            with contextlib.suppress(msgspec.DecodeError, UnicodeError, RecursionError):
                 return None if text is None else msgspec.json.decode(text, type=_Secrets, dec_hook=decode_hook)
             return None
         raise failure

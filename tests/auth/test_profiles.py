@@ -180,7 +180,7 @@ def test_secrets_that_left_the_keyring_say_what_to_do(tmp_path: Path) -> None:
     backend = SystemKeyring()
     profiles = Profiles(tmp_path, backend=backend)
     profiles.save("default", SIGN_IN)
-    for text in ("{", None):
+    for text in ("{", "\udcff", "[" * 100_000, None):
         backend.passwords.clear() if text is None else backend.passwords.update({("spotify-ads", "default"): text})
         with pytest.raises(ConfigurationError, match="keyring does not have its secrets"):
             profiles.load("default")
