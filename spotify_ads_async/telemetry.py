@@ -77,17 +77,34 @@ class Telemetry:
         self._tracer = trace.get_tracer(_SCOPE, __version__, tracer_provider, _SCHEMA)
         self._instruments = _Instruments(meter)
         self._quota = _Quota(meter)
+        self._watched: dict[int, _Calls] = {}
+        """By whose listeners: those of a client and its views are one list, told by which it is."""
 
     def watch(self, ads: AdsClient) -> Callable[[], None]:
         """Record what ``ads``, its views and its governor do from now on; the function returned ends that.
 
-        Call it on the event loop of the client. A governor that several watched clients share is recorded once.
+        Call it on the event loop of the client. A governor that several watched clients share is recorded once, and so
+        is a client that is watched twice, or one of whose views is: until the last of the functions returned is called.
 
         Raises:
             RuntimeError: there is no running event loop.
         """
-        calls = _Calls(self._tracer, self._instruments, ads.base_url)
-        enders = [calls.abandon, self._quota.watch(ads.governor), ads.listeners.add(calls)]
+        leave_quota = self._quota.watch(ads.governor)
+        whose = id(ads.listeners)
+        calls = self._watched.get(whose)
+        if calls is None:
+            calls = self._watched[whose] = _Calls(self._tracer, self._instruments, ads.base_url)
+            calls.unsubscribe = ads.listeners.add(calls)
+        calls.watchers += 1
+
+        def leave_calls() -> None:
+            calls.watchers -= 1
+            if not calls.watchers:
+                del self._watched[whose]
+                calls.unsubscribe()
+                calls.abandon()
+
+        enders = [leave_calls, leave_quota]
 
         def end() -> None:
             while enders:
@@ -156,6 +173,8 @@ class _Calls:
         self._server: Attributes = {"server.address": parts.hostname or "", "server.port": port}
         self._shared: dict[tuple[str, str], tuple[str, Attributes]] = {}
         self._open: dict[tuple[int, int], _Sent] = {}
+        self.watchers = 0
+        self.unsubscribe: Callable[[], None] = lambda: None
         self._heard: Mapping[type[Event], Callable[[Any], None]] = {
             RequestSent: self._sent,
             RequestAnswered: self._answered,

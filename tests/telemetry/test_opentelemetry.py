@@ -188,6 +188,17 @@ async def test_a_governor_shared_by_two_clients_is_recorded_once(recorded: Recor
         assert recorded.points("spotify_ads.quota.available") == []
 
 
+async def test_a_client_watched_twice_is_recorded_once(recorded: Recorded) -> None:
+    async with RawServer(otherwise=answer(200, {})) as server, client(server) as ads:
+        ends = [recorded.telemetry.watch(one) for one in (ads, ads, ads.with_options(max_wait=5))]
+        for end in ends:
+            await READ.by(ads)
+            end()
+        await READ.by(ads)
+    assert len(recorded.spans()) == len(ends)
+    assert sum(recorded.values("spotify_ads.calls", "spotify_ads.operation").values()) == len(ends)
+
+
 async def test_nothing_is_recorded_after_the_end(recorded: Recorded) -> None:
     async with RawServer(otherwise=answer(200, {})) as server, client(server) as ads:
         end = recorded.telemetry.watch(ads)
