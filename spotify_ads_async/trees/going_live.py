@@ -80,7 +80,7 @@ class GoingLive:
         """VALIDATE or PUBLISH a draft, at the version that it has now if left out: what keeps it from going live.
 
         Raises:
-            InvalidAnswer: a validation found nothing wrong, and did not say that the draft is valid either.
+            InvalidAnswer: a validation is about another campaign.
             OutcomeUnknown: nothing shows that the draft was published.
         """
         known = (await self.draft(campaign_id))[1] if version is None else version
@@ -90,12 +90,9 @@ class GoingLive:
         shown = done.campaign is not None and (done.campaign.id or "").lower() == campaign_id.lower()
         if action is PublishAction.PUBLISH and not shown:
             await _require_published(self._account.drafts.campaigns.get(campaign_id))
-        if action is PublishAction.VALIDATE and not shown and done.validation_errors is None:
-            raise InvalidAnswer(
-                "the server answered, and said neither that the draft could go live nor what keeps it from that",
-                operation="publishCampaignDraft",
-            )
-        return []
+        if action is PublishAction.VALIDATE and not shown and done.campaign is not None:
+            raise InvalidAnswer(f"the answer is about campaign {done.campaign.id}", operation="publishCampaignDraft")
+        return []  # a draft that is not valid is refused with a 400
 
     async def is_live(self, campaign_id: str) -> bool:
         """Whether there is a live campaign of this id, whatever its status."""

@@ -159,12 +159,7 @@ class Trees:
         return (await self._going_live.draft(campaign_id))[1]
 
     async def validate(self, campaign_id: str, *, version: int | None = None) -> list[DraftValidationError]:
-        """What keeps a campaign's draft from going live, empty where nothing does; the version is read if left out.
-
-        Raises:
-            InvalidAnswer: the server said neither that the draft could go live nor what keeps it from that.
-            SpotifyAdsError: what else a call raised.
-        """
+        """What keeps a campaign's draft from going live, empty where nothing does; the version is read if left out."""
         return await self._going_live.errors(campaign_id, PublishAction.VALIDATE, version)
 
     async def publish(self, campaign_id: str, *, version: int | None = None) -> list[DraftValidationError]:

@@ -272,17 +272,17 @@ def test_a_draft_is_live_only_where_something_shows_it(spotify_ads: CommandLine,
     assert (ended.returncode, ended.stderr) == (0, f"{one}: live\n")
 
 
-def test_a_draft_is_valid_or_deleted_only_where_something_shows_it(
+def test_a_draft_is_valid_where_nothing_is_said_against_it_and_deleted_where_it_is_gone(
     spotify_ads: CommandLine, emulator: RunningEmulator
 ) -> None:
     one = spotify_ads.out("campaigns", "list", "--limit", "1", "--fields", "id", "-o", "csv").splitlines()[1]
     assert emulator.ask("POST", f"/ad_accounts/{emulator.ad_account_id}/campaigns/{one}/drafts")[0] < 300
-    for answer in ({}, {"job_id": "7"}, {"campaign": {"id": "00000000-0000-4000-8000-000000000000"}}):
-        with answering_changes(emulator, lambda _, __, answer=answer: (202, answer), makes=False) as address:
-            ended = spotify_ads.run("drafts", "validate", one, SPOTIFY_ADS_BASE_URL=address)
-        assert (ended.returncode, "could go live, nor" in ended.stderr) == (FAILED, False)
-        assert "said neither that the draft could go live nor what keeps it from that" in ended.stderr
-    for answer in ({"validation_errors": []}, {"campaign": {"id": one.upper()}}):
+    other = {"campaign": {"id": "00000000-0000-4000-8000-000000000000"}}
+    with answering_changes(emulator, lambda _, __: (200, other), makes=False) as address:
+        ended = spotify_ads.run("drafts", "validate", one, SPOTIFY_ADS_BASE_URL=address)
+    assert (ended.returncode, f"{one}: could go live" in ended.stderr) == (FAILED, False)
+    assert "the answer is about campaign 00000000-0000-4000-8000-000000000000" in ended.stderr
+    for answer in ({}, {"validation_errors": []}, {"campaign": {"id": one.upper()}}):
         with answering_changes(emulator, lambda _, __, answer=answer: (200, answer), makes=False) as address:
             ended = spotify_ads.run("drafts", "validate", one, SPOTIFY_ADS_BASE_URL=address)
         assert (ended.returncode, ended.stderr) == (0, f"{one}: could go live\n")
