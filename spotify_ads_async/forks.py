@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import weakref
 from collections.abc import Callable
@@ -14,11 +15,20 @@ __all__ = ["LEFT_TO_THE_PARENT", "when_forked"]
 LEFT_TO_THE_PARENT: list[object] = []
 """What is under way there: to collect it here would end it, and the other side would hear of that."""
 
+_WAITING = "anyio._backends._asyncio"
+"""What anyio itself imports for asyncio, the one kind of loop that aiohttp runs on."""
+
 _every = weakref.WeakKeyDictionary[object, Callable[[object], None]]()
 
 
 def when_forked(begin_anew: Callable[[], None]) -> None:
-    """Call a method in the child after each fork, as long as there is whom it belongs to."""
+    """Call a method in the child after each fork, as long as there is whom it belongs to.
+
+    What belongs there waits by means of anyio, which imports its larger half at the first wait. That is done here: an
+    import that is under way in another thread when a process is forked is never done in the child, which waits for it.
+    """
+    with contextlib.suppress(ModuleNotFoundError):  # a later anyio may call it otherwise
+        importlib.import_module(_WAITING)
     method = cast("MethodType", begin_anew)
     _every[method.__self__] = method.__func__
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from support import calls
 from support.calls import client
+from support.raw_server import RawServer, answer
 from support.server_thread import server_in_a_thread
 
 from spotify_ads_async import Governor, Limit
@@ -198,6 +199,63 @@ async def main():
 
 asyncio.run(main())
 """
+
+
+FIRST_CALL = """
+import asyncio, os, sys, threading
+from spotify_ads_async import Governor
+from support.calls import READ, client
+
+ads = client(sys.argv[1], governor=Governor([], store=sys.argv[2]))
+ads.ad_account("an-account").ad_sets  # a group's models are loaded when it is first named
+forked, import_is_under_way = threading.Event(), threading.Event()
+
+def wait_amid_an_import(event, arguments):
+    if event == "exec" and "anyio" in arguments[0].co_filename and threading.current_thread() is thread:
+        import_is_under_way.set()
+        forked.wait()
+
+def call():
+    asyncio.run(READ.by(ads))
+    import_is_under_way.set()
+
+thread = threading.Thread(target=call)
+sys.addaudithook(wait_amid_an_import)
+thread.start()
+import_is_under_way.wait()
+child = os.fork()
+if child == 0:
+    forked.set()
+    asyncio.run(READ.by(ads))
+    os._exit(0)
+forked.set()
+thread.join()
+print(child, flush=True)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.parametrize("store", ["memory", "sqlite"])
+async def test_a_child_forked_amid_the_first_call_of_another_thread_finds_all_it_needs(
+    tmp_path: Path, store: str
+) -> None:
+    """What is imported in another thread just then would be waited for in the child without end."""
+    where = f"sqlite:///{tmp_path / 'quota.db'}" if store == "sqlite" else store
+    async with RawServer(otherwise=answer(200, calls.READ.answer)) as api:
+        program = await asyncio.create_subprocess_exec(
+            sys.executable, "-W", "ignore", "-c", FIRST_CALL, api.base_url, where,
+            env={**os.environ, "PYTHONPATH": "tests"}, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert program.stdout is not None
+        child = int(await program.stdout.readline())
+        try:
+            async with asyncio.timeout(60):
+                assert await program.wait() == 0
+        except TimeoutError:
+            os.kill(child, signal.SIGKILL)
+            pytest.fail("the child waits without end")
+        finally:
+            await program.wait()
 
 
 async def test_a_child_of_a_parent_that_may_open_no_more_files_begins_anew_as_well() -> None:
