@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from typing import Any, Self
 
 import aiohttp
+import anyio
 import msgspec
 from aiohttp import web
 from multidict import CIMultiDict
@@ -141,7 +142,8 @@ class QuotaProxy:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._stack.aclose()
+        with anyio.CancelScope(shield=True):  # as where a task was cancelled once: nothing is left half closed
+            await self._stack.aclose()
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         try:

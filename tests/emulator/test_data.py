@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import cast
 
 import aiohttp
+import anyio
 import msgspec
 import pytest
 from support.emulated import Api, Apis, Json
@@ -109,6 +110,23 @@ async def test_a_database_keeps_everything_from_run_to_run(apis: Apis, tmp_path:
     assert (await again.get(f"{api.account}/ad_sets"), await again.get(f"{api.account}/change_history")) == before
     assert (await again.get(f"{api.account}/campaigns/{made['id']}"))["name"] == "New"
     assert (await again.get(f"{api.account}/drafts/campaigns"))["campaign_drafts"] == []
+
+
+async def test_stopping_in_a_cancelled_scope_keeps_what_was_changed_and_leaves_no_connection(tmp_path: Path) -> None:
+    path = tmp_path / "emulator.sqlite"
+    async with aiohttp.ClientSession(headers={"Authorization": "Bearer any"}) as http:
+        with anyio.CancelScope() as scope:
+            async with Emulator(database=path) as emulator:
+                campaigns = f"{emulator.base_url}/ad_accounts/{emulator.ad_account_id}/campaigns"
+                async with http.post(campaigns, json=CAMPAIGN_BODY) as answered:
+                    made = (await answered.json())["id"]
+                scope.cancel()
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await http.get(campaigns)
+        async with Emulator(database=path) as again:
+            kept = f"{again.base_url}/ad_accounts/{again.ad_account_id}/campaigns/{made}"
+            async with http.get(kept) as answered:
+                assert answered.status == 200
 
 
 async def created(api: Api) -> set[str]:

@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
+import anyio
 import pytest
 
 from spotify_ads_async import AccessToken, ConfigurationError, Governor, Limit
@@ -427,6 +428,17 @@ async def test_stopping_waits_for_the_token_that_replaces_the_sign_ins(http: aio
         await seen(lambda: stopping)
         await asyncio.gather(*stopping)
     assert kept == ["refresh-1"]
+
+
+async def test_stopping_in_a_cancelled_scope_leaves_no_connection(http: aiohttp.ClientSession) -> None:
+    async with RawServer() as server:
+        with anyio.CancelScope() as scope:
+            async with proxied(server) as proxy:
+                async with http.get(f"{proxy.base_url}/businesses", headers=SIGNED) as got:
+                    await got.read()
+                scope.cancel()
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await http.get(f"{proxy.base_url}/businesses", headers=SIGNED)
 
 
 async def test_without_a_sign_in_unsigned_requests_are_told_so(http: aiohttp.ClientSession) -> None:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, Unpack
 
+import anyio
 from aiohttp import web
 
 from spotify_ads_async.emulator.domain.clock import Clock
@@ -222,9 +223,10 @@ class Emulator:
             await self._stop(runner)
 
     async def _stop(self, runner: web.ServerRunner) -> None:
-        await runner.cleanup()
-        if self._database is not None:
-            await self._database.stop()
+        with anyio.CancelScope(shield=True):  # as where a task was cancelled once: nothing is left half closed
+            await runner.cleanup()
+            if self._database is not None:
+                await self._database.stop()
 
     def statistics(self) -> Statistics:
         """What the emulator saw since it started, or since :meth:`reset_statistics`."""
