@@ -22,6 +22,7 @@ from spotify_ads_async.auth.token_endpoint import ACCOUNTS_URL
 from spotify_ads_async.cli.connect import environment, patiently
 from spotify_ads_async.cli.run import INTERRUPTED, in_words, run, say
 from spotify_ads_async.cli.signals import ToldToEnd, raised
+from spotify_ads_async.cli.terminal import as_it_was
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.errors import PermissionDenied, SpotifyAdsError
 from spotify_ads_async.governor import Governor
@@ -168,7 +169,7 @@ def _asked_for_the_secret() -> Secret | None:
         return None
     question = "Client secret (empty for PKCE alone)"
     try:
-        with raised():
+        with raised(), as_it_was():
             return Secret(typer.prompt(question, default="", hide_input=True, show_default=False, err=True))
     except typer.Abort:  # the terminal is gone
         say("interrupted")

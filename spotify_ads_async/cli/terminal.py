@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SHORT_ID",
+    "as_it_was",
     "console",
     "errors",
     "fitted",
@@ -61,6 +62,23 @@ def errors() -> Console:
 def somebody_watches() -> bool:
     """Whether a terminal shows what is written to stderr."""
     return sys.stderr.isatty()
+
+
+@contextlib.contextmanager
+def as_it_was() -> Generator[None]:
+    """Leave the terminal of standard input with the settings that it has, whatever the block did not come to."""
+    if sys.platform == "win32":
+        yield
+        return
+    import termios  # noqa: PLC0415 - not everywhere
+
+    number = sys.stdin.fileno()
+    found = termios.tcgetattr(number)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(termios.error):  # it is gone
+            termios.tcsetattr(number, termios.TCSADRAIN, found)
 
 
 _ROOM_FOR_CONTROL_C = 4
