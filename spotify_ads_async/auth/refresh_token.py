@@ -55,8 +55,45 @@ class _Access(msgspec.Struct, frozen=True):
     stale_at: float
     stale_at_posix: float
 
+    @classmethod
+    def shared(cls, kept: Tokens, clock: float) -> _Access | None:
+        """The access token that a store keeps, where it has a while to live; the monotonic clock's time."""
+        now = time.time()
+        early = min(_REFRESH_EARLY_SECONDS, (kept.expires_at - kept.issued_at) / 2)
+        stale_at_posix = kept.expires_at - early
+        if kept.access_token is None or not kept.issued_at - _CLOCK_TOLERANCE_SECONDS <= now < stale_at_posix:
+            return None
+        return cls(kept.access_token, clock, clock + stale_at_posix - now, stale_at_posix)
+
     def fresh(self, now: float) -> bool:
         return now < self.stale_at and time.time() < self.stale_at_posix
+
+
+class _InVain:
+    """Access tokens that the API refused as soon as they were issued: how many, and when the next may be asked for."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._count = 0
+        self._next_at = 0.0
+
+    def refused(self, *, stood: bool) -> bool:
+        """A token was refused, which ``stood`` before or did not: whether the next may be asked for at once."""
+        self._count = 1 if stood else self._count + 1
+        wait = 0.0 if self._count < 2 else min(_LONGEST_REFUSAL_SECONDS, 2.0 ** min(self._count - 2, 10))
+        self._next_at = self._clock() + wait
+        return wait == 0.0
+
+    def require_patience(self) -> None:
+        """Refuse while the next token must not be asked for yet."""
+        wait = self._next_at - self._clock() if self._count else 0.0
+        if wait > 0.0:
+            raise AuthenticationError(
+                f"the API refused {self._count} access tokens as soon as they were issued, and the next is asked for"
+                f" in {wait:.0f} s: check that token endpoint and API belong together, and that the app may use the"
+                " Ads API",
+                status=401,
+            )
 
 
 class RefreshToken(NotCopied):
@@ -102,8 +139,7 @@ class RefreshToken(NotCopied):
         self._access: _Access | None = None
         self._worked: Secret | None = None
         self._refused: Secret | None = None
-        self._refused_in_vain = 0
-        self._next_refresh_at = 0.0
+        self._in_vain = _InVain(clock)
         self._replaced: Secret | None = None
         self._refreshing: dict[asyncio.AbstractEventLoop, asyncio.Task[Secret]] = {}
         self._refusal: AuthenticationError | None = None
@@ -134,7 +170,7 @@ class RefreshToken(NotCopied):
             return access.token
         if self._refusal is not None and not self._kept.elsewhere:
             raise _again(self._refusal)
-        self._require_patience()
+        self._in_vain.require_patience()
         loop = asyncio.get_running_loop()
         refreshing = self._refreshing.get(loop)
         if refreshing is None or refreshing.cancelling():
@@ -171,16 +207,9 @@ class RefreshToken(NotCopied):
         access = self._access
         if access is None or access.token != token:
             return True
-        now = self._clock()
-        self._access = None
-        self._refused = token
-        if self._worked == token or now - access.since >= _YOUNG_SECONDS:
-            self._refused_in_vain = 0
-        self._refused_in_vain += 1
-        in_vain = self._refused_in_vain
-        wait = 0.0 if in_vain < 2 else min(_LONGEST_REFUSAL_SECONDS, 2.0 ** min(in_vain - 2, 10))
-        self._next_refresh_at = now + wait
-        return wait == 0.0
+        self._access, self._refused = None, token
+        stood = self._worked == token or self._clock() - access.since >= _YOUNG_SECONDS
+        return self._in_vain.refused(stood=stood)
 
     async def finish(self) -> None:
         """Wait for a refresh under way, so that a new refresh token is stored. One that has not begun is given up."""
@@ -202,22 +231,13 @@ class RefreshToken(NotCopied):
         if not refreshing.cancelled():
             refreshing.exception()  # whoever waits is told; where nobody does any more, nobody misses it
 
-    def _require_patience(self) -> None:
-        wait = self._next_refresh_at - self._clock() if self._refused_in_vain else 0.0
-        if wait > 0.0:
-            raise AuthenticationError(
-                f"the API refused {self._refused_in_vain} access tokens as soon as they were issued, and the next is"
-                f" asked for in {wait:.0f} s: check that token endpoint and API belong together, and that the app may"
-                " use the Ads API",
-                status=401,
-            )
-
     async def _refresh(self, http: aiohttp.ClientSession) -> Secret:
         async with self._kept.turn(lambda: _abandon(self._refreshing, lambda one: not one.is_running())):
             if self._access is not None and self._access.fresh(self._clock()):
                 return self._access.token  # another loop was faster
             kept = await self._kept.read()
-            if kept is not None and (shared := self._shared(kept)) is not None:
+            shared = None if kept is None else _Access.shared(kept, self._clock())
+            if shared is not None and shared.token != self._refused:
                 self._access = shared
                 return shared.token
             changed = self._take_up(kept)
@@ -298,17 +318,6 @@ class RefreshToken(NotCopied):
         )
         await self._kept.write(tokens, rotated=rotated)
         return answer.access_token
-
-    def _shared(self, kept: Tokens) -> _Access | None:
-        """The access token that another process has got meanwhile."""
-        now = time.time()
-        early = min(_REFRESH_EARLY_SECONDS, (kept.expires_at - kept.issued_at) / 2)
-        if kept.access_token is None or kept.access_token == self._refused:
-            return None
-        if not kept.issued_at - _CLOCK_TOLERANCE_SECONDS <= now < kept.expires_at - early:
-            return None
-        clock = self._clock()
-        return _Access(kept.access_token, clock, clock + kept.expires_at - early - now, kept.expires_at - early)
 
     def _take_up(self, kept: Tokens | None) -> bool:
         """Go on with the store's refresh token, unless it was replaced here and the new one could not be kept.

@@ -10,6 +10,7 @@ from typing import TypeGuard
 import aiohttp
 from aiohttp import hdrs
 
+from spotify_ads_async.errors import Portable
 from spotify_ads_async.network.options import Proxy
 
 __all__ = [
@@ -32,7 +33,7 @@ _UNTRUSTED = (
 )
 
 
-class ProxyHungUpError(aiohttp.ClientProxyConnectionError):
+class ProxyHungUpError(Portable, aiohttp.ClientProxyConnectionError):
     """A proxy ended the connection before it gave a way to the server behind it."""
 
 
