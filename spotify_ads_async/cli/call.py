@@ -16,8 +16,8 @@ from spotify_ads_async.bulk.plan.columns import is_list
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import Yes, agreed
 from spotify_ads_async.cli.options import AdAccount, AllAccounts, Fields, Limit, OutputForm, Where, json_body
-from spotify_ads_async.cli.output import Output, show
-from spotify_ads_async.cli.reading import revealed, rows_of, selection, write_rows, write_some
+from spotify_ads_async.cli.output import Output, plain, show
+from spotify_ads_async.cli.reading import rows_of, selection, write_rows, write_some
 from spotify_ads_async.cli.run import DONE, run, say, usage_error
 from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.operation import ListOperation, Operation
@@ -96,11 +96,11 @@ def call(
             return
         async with connected() as client:
             with _option_named():
-                answer = await client.call(
+                answer = await client.with_options(keep_json=True).call(
                     operation, path=parts, query=parameters, body=content, idempotency_key=idempotency_key
                 )
         if answer is not None:
-            show(msgspec.to_builtins(answer, enc_hook=revealed))
+            show(plain(answer))
 
     run(command)
 
@@ -166,9 +166,10 @@ def _walk(
 
     async def command() -> int:
         async with connected() as client:
+            reader = client.with_options(keep_json=rows.is_json)
 
             def read(account_path: Mapping[str, str]) -> ListCall[Any]:
-                return ListCall(client, found, path={**path, **account_path}, query=chosen.query)
+                return ListCall(reader, found, path={**path, **account_path}, query=chosen.query)
 
             if everywhere:
                 return await write_rows(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from spotify_ads_async.bulk.listed import KINDS
@@ -16,7 +15,7 @@ from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import Yes, agreed
 from spotify_ads_async.cli.listing import add_reading
 from spotify_ads_async.cli.options import AdAccount, OutputForm, command_group, json_body, needed
-from spotify_ads_async.cli.output import Output, show, show_done
+from spotify_ads_async.cli.output import Output, plain, show, show_done
 from spotify_ads_async.cli.reading import rows_of
 from spotify_ads_async.cli.run import run, say, usage_error
 from spotify_ads_async.cli.short_ids import whole_ids
@@ -159,7 +158,7 @@ def create_audience(
     async def command() -> None:
         async with connected() as client:
             answer = await client.ad_account(account).audiences.create(content)  # pyright: ignore[reportArgumentType]
-        found, made = require_made(answer, "audience", CREATE_AUDIENCE.id), msgspec.to_builtins(answer)
+        found, made = require_made(answer, "audience", CREATE_AUDIENCE.id), plain(answer)
         if output is None:
             show_done("made", "audience", made)
         else:
@@ -218,7 +217,7 @@ def delete_audience(audience_id: One, *, yes: Yes = False, ad_account: AdAccount
             answer = await client.ad_account(account).audiences.delete(whole_id)
             if answer.deletion_count == 0:
                 raise InvalidAnswer("the server answered, and deleted nothing", operation=DELETE_AUDIENCE.id)
-            show(msgspec.to_builtins(answer))
+            show(plain(answer))
             say(f"deleted: audience ({whole_id})")
 
     run(command)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Callable, Mapping, Sequence
 from typing import Annotated, Any
 
-import msgspec
 import typer
 
 from spotify_ads_async.bulk.listed import KINDS, ListedKind
@@ -25,7 +24,7 @@ from spotify_ads_async.cli.options import (
     needed,
     needed_some,
 )
-from spotify_ads_async.cli.output import Output, show
+from spotify_ads_async.cli.output import Output, plain, show
 from spotify_ads_async.cli.reading import Rows, rows_of, selection, write_each, write_rows, write_some
 from spotify_ads_async.cli.recent import remember
 from spotify_ads_async.cli.run import DONE, FAILED, in_words, run, say
@@ -59,9 +58,10 @@ def add_reading(app: typer.Typer, plural: str) -> None:
 
         async def command() -> int:
             async with connected() as client:
+                reader = client.with_options(keep_json=rows.is_json)
 
                 def read(account: Account) -> ListCall[Any]:
-                    return ListCall(client, kind.list, path={"ad_account_id": account.id}, query=chosen.query)
+                    return ListCall(reader, kind.list, path={"ad_account_id": account.id}, query=chosen.query)
 
                 code = await write_rows(client, of, read, rows, limit=limit, row_of=chosen.row)
             await remember(plural, chosen.shown.items())
@@ -93,7 +93,7 @@ async def _get(kind: ListedKind, ad_account: str, given: Sequence[str], rows: Ro
     async with connected() as client:
         ids = await whole_ids(client, kind.plural, ad_account, given)
         if whole and len(ids) == 1:
-            show(msgspec.to_builtins(await client.call(kind.get, path=kind.path(ad_account, ids[0]))))
+            show(plain(await client.call(kind.get, path=kind.path(ad_account, ids[0]))))
             return DONE
         return await write_each(ids, lambda one: client.call(kind.get, path=kind.path(ad_account, one)), rows)
 
@@ -114,7 +114,7 @@ def _lists_all(plural: str, said: str, read: Callable[[AdsClient], AsyncIterable
 
         async def command() -> int:
             async with connected() as client:
-                items = read(client)
+                items = read(client.with_options(keep_json=rows.is_json))
                 await write_some(items, rows, limit=limit, row_of=chosen.row)
             await remember(plural, chosen.shown.items())
             refused: Mapping[str, Exception] = getattr(items, "refused", {})

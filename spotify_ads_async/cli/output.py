@@ -5,6 +5,7 @@ Each row is written as it comes.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import io
 import sys
@@ -23,8 +24,9 @@ from spotify_ads_async.cli.terminal import console, fitted, progress_line, put, 
 from spotify_ads_async.cli.text import printable, printable_json
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.money import format_micros
+from spotify_ads_async.types import Answer, Secret, source_of
 
-__all__ = ["Output", "Rows", "flat", "show", "show_done", "shown"]
+__all__ = ["Output", "Rows", "flat", "plain", "show", "show_done", "shown"]
 
 _SAMPLE = 50
 _MICROS = 1_000_000
@@ -100,6 +102,11 @@ class Rows:
         self._writer = writers[output](self._stream, columns)
 
     @property
+    def is_json(self) -> bool:
+        """Whether rows are written with all that they hold, and not in columns."""
+        return isinstance(self._writer, _JsonLines)
+
+    @property
     def is_table(self) -> bool:
         """Whether people read the rows."""
         return isinstance(self._writer, _Table)
@@ -159,6 +166,20 @@ def _currency(row: Mapping[str, Any]) -> str | None:
     return nested or row.get("budget.currency") or row.get("currency_code") or row.get("currency")
 
 
+def plain(answer: object) -> Any:  # noqa: ANN401 - any JSON
+    """What was answered as JSON values: the server's own where they were kept, with what this version does not know."""
+    source = source_of(answer) if isinstance(answer, Answer) else None
+    if source is not None:
+        with contextlib.suppress(msgspec.DecodeError):  # of a number in what is unknown that no float holds
+            return msgspec.json.decode(source)
+    return msgspec.to_builtins(answer, enc_hook=_revealed)
+
+
+def _revealed(value: object) -> str:
+    """A secret that was asked for: an API token is answered once and never again."""
+    return value.reveal() if isinstance(value, Secret) else str(value)
+
+
 def _json(value: object) -> str:
     return printable_json(msgspec.json.encode(value).decode())
 
@@ -175,7 +196,7 @@ def show(value: object) -> None:
 
 def show_done(done: str, noun: str, answer: object, fields: Sequence[str] = ()) -> None:
     """Write an answer to stdout as JSON, and what was done to stderr: ``changed: ad set Autumn (ID): name``."""
-    found: dict[str, Any] = msgspec.to_builtins(answer)
+    found: dict[str, Any] = plain(answer)
     show(found)
     name = f" {found['name']}" if found.get("name") else ""
     what = f": {', '.join(fields)}" if fields else ""

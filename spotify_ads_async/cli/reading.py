@@ -11,7 +11,7 @@ import msgspec
 from spotify_ads_async.bulk.listed import ListedKind
 from spotify_ads_async.bulk.plan.columns import Kind, suggestion
 from spotify_ads_async.bulk.plan.expressions import BadExpression, Condition, Listed, list_query, parse_condition
-from spotify_ads_async.cli.output import Output, Rows
+from spotify_ads_async.cli.output import Output, Rows, plain
 from spotify_ads_async.cli.parquet import ColumnKind
 from spotify_ads_async.cli.progress import counting
 from spotify_ads_async.cli.recent import MOST
@@ -19,13 +19,11 @@ from spotify_ads_async.cli.run import DONE, FAILED, in_words, say, usage_error
 from spotify_ads_async.client import AdAccount, AdsClient
 from spotify_ads_async.errors import NotFound
 from spotify_ads_async.pagination.some import closing
-from spotify_ads_async.types import Secret
 
 __all__ = [
     "ACCOUNT_COLUMN",
     "Chosen",
     "Rows",
-    "revealed",
     "rows_of",
     "selection",
     "write_each",
@@ -46,11 +44,6 @@ _KINDS: Mapping[Kind, ColumnKind] = {
 }
 
 
-def revealed(value: object) -> str:
-    """A secret that was asked for: an API token is answered once and never again."""
-    return value.reveal() if isinstance(value, Secret) else str(value)
-
-
 class Chosen:
     """What a list is to show: what the server is asked to choose by, and what must hold of each item.
 
@@ -67,8 +60,8 @@ class Chosen:
 
     def row(self, item: object) -> Mapping[str, Any] | None:
         """The row of an item, None where a condition does not hold."""
-        plain = msgspec.to_builtins(item, enc_hook=revealed)
-        row: dict[str, Any] = cast("dict[str, Any]", plain) if isinstance(plain, dict) else {"value": plain}
+        said = plain(item)
+        row: dict[str, Any] = cast("dict[str, Any]", said) if isinstance(said, dict) else {"value": said}
         if not all(condition.holds(row) for condition in self._conditions):
             return None
         if len(self.shown) < MOST:
@@ -148,7 +141,7 @@ async def write_rows(
     rows: Rows,
     *,
     limit: int | None = None,
-    row_of: Callable[[Any], Mapping[str, Any] | None] = msgspec.to_builtins,
+    row_of: Callable[[Any], Mapping[str, Any] | None] = plain,
 ) -> int:
     """Write the rows of one ad account, of several, or of every one where none is named; ``limit`` at most.
 
@@ -172,7 +165,7 @@ async def write_some(
     rows: Rows,
     *,
     limit: int | None = None,
-    row_of: Callable[[Any], Mapping[str, Any] | None] = msgspec.to_builtins,
+    row_of: Callable[[Any], Mapping[str, Any] | None] = plain,
 ) -> None:
     """Write the rows of one list; ``limit`` at most."""
     async with closing(items) as each:
@@ -214,5 +207,5 @@ async def write_each(ids: Iterable[str], read: Callable[[str], Awaitable[Any]], 
                 say(f"failed: {in_words(missing)}")
                 code = FAILED
             else:
-                rows.write(msgspec.to_builtins(found))
+                rows.write(plain(found))
     return code

@@ -33,6 +33,8 @@ from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.governor import Governor, Limit
 from tests.support import demo_changes
 from tests.support.emulator_process import RunningEmulator
+from tests.support.raw_server import answer
+from tests.support.server_thread import server_in_a_thread
 
 from .conftest import CommandLine
 
@@ -71,6 +73,30 @@ def test_help_imports_no_sdk() -> None:
 
 def test_the_version_is_said_without_the_package() -> None:
     assert imported({"aiohttp", "rich"}, "--version") == (f"spotify-ads {metadata.version('spotify-ads-async')}", set())
+
+
+NEWER = {"id": "d1f5ad71-4a32-4d25-a3e2-8e5f0f25a6a1", "name": "Autumn", "status": "NEW", "x": {"y": [1]}}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("campaigns", "list", "-o", "json"),
+        ("campaigns", "list", "-o", "jsonl", "--where", "name~autumn"),
+        ("campaigns", "get", NEWER["id"]),
+        ("campaigns", "get", NEWER["id"], "-o", "jsonl"),
+        ("campaigns", "update", NEWER["id"], "--set", "name=Autumn"),
+        ("call", "getCampaign", "--path", f"campaign_id={NEWER['id']}"),
+        ("call", "getCampaigns", "--all"),
+        ("call", "getCampaigns"),
+    ],
+)
+def test_json_holds_what_is_newer_than_the_package(spotify_ads: CommandLine, words: tuple[str, ...]) -> None:
+    paging = {"page_size": 50, "total_results": 1, "offset": 0}
+    with server_in_a_thread(answer(200, {**NEWER, "campaigns": [NEWER], "paging": paging})) as server:
+        found = json.loads(spotify_ads.out(*words, SPOTIFY_ADS_BASE_URL=server.base_url))
+    (row,) = found if isinstance(found, list) else found.get("campaigns", [found])
+    assert {name: row.get(name) for name in NEWER} == NEWER
 
 
 def test_a_list_in_a_pipe_imports_only_what_it_needs(spotify_ads: CommandLine) -> None:
