@@ -14,6 +14,7 @@ import typer
 from spotify_ads_async.cli.run import in_words, on_loop_problem, take_descriptors
 from spotify_ads_async.cli.signals import on_signals
 from spotify_ads_async.emulator import Emulator
+from spotify_ads_async.emulator.domain.database import NotKept
 from spotify_ads_async.emulator.domain.patching import PatchMode
 from spotify_ads_async.emulator.server.faults import parse_faults
 from spotify_ads_async.emulator.server.latency import Latency
@@ -91,9 +92,16 @@ def emulate(
         raise typer.BadParameter(in_words(error)) from None
     server.clock.skew += clock_skew
     take_descriptors()
+    _run(server, host, port)
+
+
+def _run(server: Emulator, host: str, port: int) -> None:
     try:
         with suppress(KeyboardInterrupt):
             asyncio.run(_serve(server, host))
+    except NotKept as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
     except OSError as error:
         free = "; --port 0 takes a free one" if error.errno == errno.EADDRINUSE else ""
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or error

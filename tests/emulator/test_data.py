@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
 import sqlite3
 import sys
 import threading
@@ -186,6 +187,83 @@ async def test_what_is_being_written_at_the_end_is_written_before_what_came_afte
     await stopping
     with contextlib.closing(sqlite3.connect(held.path)) as connection:
         assert connection.execute("SELECT content FROM store").fetchall() == [(b'{"name":"late"}',)]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """What a thread does for which no event can be had."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 (as above)
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+def following(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Database, Callable[[str], None]]:
+    """A database in which nothing can be written at first, and what tells it of a name that has changed."""
+    monkeypatch.setattr("spotify_ads_async.emulator.domain.database._FLUSH_SECONDS", 0.0)
+    listeners = list[Callable[[str, str, Json], None]]()
+    database = Database(tmp_path / "emulator.sqlite")
+    database.follow(cast("Store", SimpleNamespace(listeners=listeners)))
+    with contextlib.closing(sqlite3.connect(tmp_path / "emulator.sqlite")) as connection:
+        connection.execute("CREATE TRIGGER full BEFORE INSERT ON store BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+    return database, lambda name: listeners[0]("businesses", name, {"name": name})
+
+
+async def test_what_could_not_be_written_for_a_while_is_said_and_written_later(
+    tmp_path: Path, following: tuple[Database, Callable[[str], None]], caplog: pytest.LogCaptureFixture
+) -> None:
+    database, change = following
+    database.start()
+    change("early")
+    await until(lambda: "cannot be written (disk full)" in caplog.text)
+    change("late")
+    with contextlib.closing(sqlite3.connect(tmp_path / "emulator.sqlite")) as connection:
+        connection.execute("DROP TRIGGER full")
+        await until(lambda: len(connection.execute("SELECT id FROM store").fetchall()) == 2)
+    await database.stop()
+    assert caplog.text.count("cannot be written") == 1
+
+
+async def test_what_cannot_be_written_at_the_end_is_an_error(
+    tmp_path: Path, following: tuple[Database, Callable[[str], None]]
+) -> None:
+    database, change = following
+    database.start()
+    change("early")
+    change("late")
+    with pytest.raises(OSError, match=r"emulator\.sqlite cannot be written \(disk full\): 2 rows"):
+        await database.stop()
+    assert Database(tmp_path / "emulator.sqlite"), "its lock was given back"
+
+
+async def test_two_emulators_at_once_do_not_use_one_file(apis: Apis, tmp_path: Path) -> None:
+    path = tmp_path / "emulator.sqlite"
+    await apis.start(database=path)
+    with pytest.raises(ValueError, match=r"another emulator uses .*emulator\.sqlite"):
+        Emulator(database=path)
+    await apis.close()
+    await apis.start(database=path)
+    await apis.close()
+    assert [entry.name for entry in os.scandir(tmp_path)] == ["emulator.sqlite"]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE store (x)",
+        "CREATE TABLE another (x)",
+        "CREATE TABLE store AS SELECT 1 AS position, 'campaigns' AS owner, 'x' AS id, '{\"id\": \"x\"}' AS content",
+        "CREATE TABLE store AS SELECT 1 AS position, 'businesses' AS owner, 'x' AS id, '[' AS content",
+        "CREATE TABLE store AS SELECT 1 AS position, 'businesses' AS owner, 'x' AS id, '[]' AS content",
+    ],
+)
+def test_a_database_of_something_else_is_refused_as_it_is(tmp_path: Path, statement: str) -> None:
+    path = tmp_path / "emulator.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute(statement)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"emulator\.sqlite is no database of an emulator"):
+        Emulator(database=path)
+    assert path.read_bytes() == before
 
 
 async def test_signed_urls_of_an_earlier_run_lead_nowhere(apis: Apis, tmp_path: Path) -> None:

@@ -83,7 +83,9 @@ class Emulator:
 
     Raises:
         ConfigurationError: two limits have one name.
-        ValueError: ``data`` or ``database`` is no such file, or ad sets are asked for without campaigns.
+        ValueError: ``data`` or ``database`` is no such file, another emulator has the database, or ad sets are asked
+            for without campaigns.
+        OSError: the database's folder cannot be written to; at the end, what changed last could not be.
 
     Attributes:
         store: what the emulator knows, for tests that look at it or change it beside the API.
