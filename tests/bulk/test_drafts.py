@@ -306,6 +306,28 @@ async def test_what_somebody_puts_into_a_draft_is_published_and_stays_theirs(
     assert {name: world.account.ad_sets.get(one)[name] for name in theirs} == theirs
 
 
+async def test_what_the_server_makes_of_what_somebody_puts_into_a_draft_ends_no_run(worlds: MakeWorld) -> None:
+    async with worlds(patch="replace") as world:
+        live, drafts = world.account.ads, world.account.ad_drafts
+        one, other, *_ = {ad["ad_set_id"]: ad["id"] for ad in live}.values()
+        plan = await world.plan(world.write("c.csv", ["ad_id", "name"], [[one, "Renamed"], [other, "Renamed"]]))
+        await world.apply(plan, DRAFT)
+        button = drafts.get(one)["call_to_action"]
+        drafts.put({**drafts.get(one), "call_to_action": {**button, "key": "BUY_NOW"}})
+        touch(world.account, world.account.ad_sets.get(live.get(one)["ad_set_id"])["campaign_id"])
+        await world.resume(plan, PUBLISH)
+        _, progress = await world.resume(plan, PUBLISH)
+        assert live.get(one)["call_to_action"]["text"] == "Buy now"
+        assert (progress.stopped, outcomes_of(plan)) == ("", {"done": 2})
+        put = 'published with what somebody put into its draft: call_to_action.key is "BUY_NOW", not "LEARN_MORE"'
+        assert rows_of(plan)[0].reason == put
+        undo = world.folder / "undo.plan"
+        await bulk.plan_undo(world.ads, plan, undo)
+        await world.apply(undo)
+        assert outcomes_of(undo) == {"done": 2}
+        assert live.get(one)["call_to_action"]["key"] == "BUY_NOW"
+
+
 @pytest.mark.parametrize(("plural", "around"), [("ad sets", "campaign"), ("ads", "campaign"), ("ads", "ad_set")])
 async def test_what_somebody_puts_into_a_draft_that_no_row_is_about_is_named_and_ends_no_run(
     world: World, plural: str, around: str
@@ -640,6 +662,28 @@ async def test_a_draft_that_others_changed_beside_a_lost_request_keeps_nothing_f
     await world.resume(plan, msgspec.structs.replace(PUBLISH, retry_failed=True))
     assert outcomes_of(plan) == {"done": COUNT}
     assert all(live_names(world, plan))
+
+
+@pytest.mark.parametrize("retry", [False, True])
+async def test_a_row_whose_draft_was_published_by_others_though_its_answer_was_lost_is_done_and_comes_back(
+    world: World, *, retry: bool
+) -> None:
+    plan = await world.plan(world.names(2))
+    world.server.add_fault("lost_answer", operation="updateAdSetDraft", times=1)
+    unread = world.server.add_fault("error", operation="getAdSetDrafts", status=403)
+    await world.apply(plan, DRAFT)
+    unread.remove()
+    assert outcomes_of(plan)["unknown"] == 1
+    for draft in list(world.account.campaign_drafts):
+        assert await world.ads.ad_account(world.server.ad_account_id).trees.publish(draft["id"]) == []
+    assert all(live_names(world, plan))
+    await world.resume(plan, msgspec.structs.replace(PUBLISH, retry_failed=retry))
+    assert outcomes_of(plan) == {"done": 2}
+    undo = world.folder / "undo.plan"
+    await bulk.plan_undo(world.ads, plan, undo)
+    await world.apply(undo)
+    assert outcomes_of(undo) == {"done": 2}
+    assert not any(live_names(world, plan))
 
 
 @pytest.mark.parametrize("retry_failed", [False, True])

@@ -92,13 +92,16 @@ class DraftWriter:
         draft_id = row.draft_id or row.step.entity_id
         text = found.get(draft_id)
         if text is None:
-            return StepOutcome(state=StepState.WAITING, reason=f"it took no effect: {why}")
-        # The draft's text is no state of the live entity, which alone may be written on.
-        outcome = msgspec.structs.replace(staged(judged(work, row.step, text, why)), text="")
+            outcome = StepOutcome(state=StepState.WAITING, reason=f"it took no effect: {why}")
+        else:  # the draft's text is no state of the live entity, which alone may be written on
+            outcome = msgspec.structs.replace(staged(judged(work, row.step, text, why)), text="")
+        # Somebody deleted, published or changed it: the row's values may have been there before.
+        may_have_been = outcome.state is StepState.FAILED or (text is None and row.draft_id != "")
 
         def found_there(plan: PlanFile) -> None:
-            plan.drafts.remember(row.step.row, draft_id)
-            if outcome.state is StepState.FAILED:  # somebody changed it: the row's values may have been there before
+            if text is not None:
+                plan.drafts.remember(row.step.row, draft_id)
+            if may_have_been:
                 plan.drafts.fill(row.step.row, filled=True)
 
         await self._journal.write(found_there)
