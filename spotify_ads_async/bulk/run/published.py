@@ -9,10 +9,23 @@ import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.effects import Conflict, reached, shown
-from spotify_ads_async.bulk.plan.state import Edit, State, copied, edits_between, leaf, same, with_edit, writable
+from spotify_ads_async.bulk.plan.state import (
+    NO_SHAPE,
+    Edit,
+    Shape,
+    State,
+    copied,
+    edits_between,
+    entity_shape,
+    leaf,
+    same,
+    with_edit,
+    writable,
+)
 from spotify_ads_async.bulk.records import RowWork, StepOutcome, StepState
 from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS
 from spotify_ads_async.bulk.run.outcomes import Surprise, compared, judged_later, surprises
+from spotify_ads_async.json_values import is_object
 
 __all__ = [
     "Around",
@@ -121,7 +134,7 @@ def published(entity: Entity, work: RowWork, draft: State, now: State) -> StepOu
         return compared(entity, work, work.after, now)
     sent, before, ours = copied(work.after), copied(work.state), copied(now)
     for edit in theirs:
-        with_edit(sent if edit.path[0] in sent else before, edit.path, edit.after)
+        _take_up(entity, sent if edit.path[0] in sent else before, edit, now)
         with_edit(ours, edit.path, edit.before)
     around = msgspec.structs.replace(work, text=msgspec.json.encode(before).decode())
     outcome = compared(entity, around, sent, now)
@@ -141,7 +154,7 @@ def published_along(one: Around, draft: State, now: State) -> tuple[str, list[Su
     theirs = put_into_draft(one.entity, one.now, draft, now)
     expected = copied(one.now)
     for edit in theirs:
-        with_edit(expected, edit.path, edit.after)
+        _take_up(one.entity, expected, edit, now)
     remark = f"published with what somebody put into the draft of {one}: {_in_words(theirs)}" if theirs else ""
     return remark, surprises(one.entity, expected, {}, now)
 
@@ -150,6 +163,21 @@ def put_into_draft(entity: Entity, wanted: State, draft: State, now: State) -> l
     """What is live though it was not wanted, because somebody put it into the draft."""
     edits = edits_between(writable(entity, wanted), writable(entity, now))
     return [edit for edit in edits if draft and same(_known(edit.after), leaf(draft, edit.path))]
+
+
+def _take_up(entity: Entity, holder: dict[str, Any], edit: Edit, now: State) -> None:
+    """Put what somebody changed into an entity, with what answers alone tell beside it: the server makes that of it."""
+    with_edit(holder, edit.path, edit.after)
+    name = edit.path[0]
+    if name in holder:
+        holder[name] = _told(holder[name], now.get(name), entity_shape(entity).inner.get(name, NO_SHAPE))
+
+
+def _told(value: Any, now: Any, shape: Shape) -> Any:  # noqa: ANN401 - any JSON
+    if not (is_object(value) and is_object(now)):
+        return value
+    told = {name: now[name] for name in shape.answer_only if now.get(name) is not None}
+    return {name: _told(one, now.get(name), shape.inner.get(name, NO_SHAPE)) for name, one in value.items()} | told
 
 
 def _overlap(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
