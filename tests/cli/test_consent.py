@@ -253,6 +253,7 @@ def test_a_signal_at_a_hidden_question_gives_the_terminal_its_echo_back(
         shown += os.read(theirs, 65536)
         os.close(theirs)
     assert echo, shown
-    assert code in {128 + number for number in numbers}, shown
+    # Later signals may come when the program has said why it ends, and nothing is left to give back.
+    assert code in {128 + number for number in numbers} | {-number for number in numbers[1:]}, shown
     assert said in shown.decode()
     assert b"Traceback" not in shown
