@@ -17,7 +17,7 @@ from support.effort import diagonal
 
 from spotify_ads_async import bulk, operations
 from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS
-from spotify_ads_async.emulator.domain.handlers.drafts import touch
+from spotify_ads_async.emulator.domain.handlers.drafts import draft_of_ad_set, touch
 from spotify_ads_async.events import Event, RequestSent
 
 from .conftest import QUICK, Json, MakeWorld, World, outcomes_of, rows_of
@@ -545,6 +545,48 @@ async def test_a_campaign_with_a_draft_of_somebody_else_is_left_alone(world: Wor
     await drafts.campaigns.delete(campaign)
     await world.resume(plan, PUBLISH)
     assert outcomes_of(plan) == {"done": 1}
+
+
+async def test_a_draft_that_somebody_makes_while_a_run_stages_others_is_left_alone(world: World) -> None:
+    """Which drafts there are is read when the run begins, and again before the first of a campaign is made."""
+    one, other, *_ = {row["campaign_id"]: row for row in world.ad_sets}.values()
+    plan = await world.plan(world.write("c.csv", ["ad_set_id", "name"], [[one["id"], "O 1"], [other["id"], "O 2"]]))
+
+    def colleague() -> None:
+        draft = draft_of_ad_set(world.account, other["id"])
+        world.account.ad_set_drafts.put({**draft, "name": "Theirs", "bid_micro_amount": 9_000_000})
+        touch(world.account, other["campaign_id"])
+
+    on(world, "createDraftFromAdSet", colleague)
+    await world.apply(plan, msgspec.structs.replace(PUBLISH, concurrency=1))
+    assert outcomes_of(plan) == {"done": 1, "failed": 1}
+    assert "has a draft already, which would be published too" in rows_of(plan)[1].reason
+    drafted, live = world.account.ad_set_drafts.get(other["id"]), world.account.ad_sets.get(other["id"])
+    assert (drafted["name"], live["name"], live["bid_micro_amount"]) == (
+        "Theirs",
+        other["name"],
+        other["bid_micro_amount"],
+    )
+
+
+@pytest.mark.parametrize(("theirs", "written"), [({"name": "Theirs"}, "Theirs"), ({"category": "ADV_7_7"}, "O 2")])
+async def test_what_somebody_put_into_the_draft_of_a_row_before_the_run_made_it_is_not_overwritten(
+    world: World, theirs: dict[str, Json], written: str
+) -> None:
+    one = world.ad_sets[0]
+    other = next(row for row in world.ad_sets[1:] if row["campaign_id"] == one["campaign_id"])
+    plan = await world.plan(world.write("c.csv", ["ad_set_id", "name"], [[one["id"], "O 1"], [other["id"], "O 2"]]))
+
+    def colleague() -> None:
+        world.account.ad_set_drafts.put({**draft_of_ad_set(world.account, other["id"]), **theirs})
+        touch(world.account, other["campaign_id"])
+
+    on(world, "updateAdSetDraft", colleague)
+    await world.apply(plan, msgspec.structs.replace(DRAFT, concurrency=1))
+    assert world.account.ad_set_drafts.get(other["id"])["name"] == written
+    _, row = rows_of(plan)
+    assert (row.outcome is bulk.RowOutcome.FAILED) == (written == "Theirs")
+    assert ("somebody changed it" in row.reason) == (written == "Theirs")
 
 
 async def test_what_drafts_do_not_hold_fails(world: World) -> None:

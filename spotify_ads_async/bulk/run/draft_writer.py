@@ -14,7 +14,7 @@ import anyio
 import msgspec
 
 from spotify_ads_async.bulk.entities import AD_SETS, ADS, CAMPAIGNS, Entity
-from spotify_ads_async.bulk.plan.state import copied, edits_between, state_of, with_edit, writable
+from spotify_ads_async.bulk.plan.state import copied, edits_between, leaf, same, state_of, with_edit, writable
 from spotify_ads_async.bulk.present import Found, read_present
 from spotify_ads_async.bulk.records import Header, RowOutcome, RowWork, Step, StepOutcome, StepState
 from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS, campaign_drafts, drafts_within, made_at
@@ -30,8 +30,6 @@ from spotify_ads_async.errors import SpotifyAdsError
 from spotify_ads_async.models import CampaignDraft
 
 __all__ = ["DraftWriter"]
-
-_OCCUPIED = "which would be published too: publish or delete it first"
 
 
 class DraftWriter:
@@ -128,9 +126,10 @@ class DraftWriter:
             if begun[campaign_id]:
                 await self._remember(campaign_id, draft)
                 continue
-            outcome = _failed(f"campaign {campaign_id} has a draft already, {_OCCUPIED}")
             rows = await self._journal.read(lambda plan, one=campaign_id: plan.drafts.rows_of(one))
-            await self._fail([row.step for row in rows if row.step.state is StepState.WAITING], outcome, tell)
+            await self._fail(
+                [row.step for row in rows if row.step.state is StepState.WAITING], _occupied(campaign_id), tell
+            )
 
     async def _locate(self, tell: Tell) -> None:
         works = await self._fitting(tell)
@@ -191,6 +190,8 @@ class DraftWriter:
         row = await self._journal.read(lambda plan: plan.drafts.of_row(step.row))
         async with self._turns[row.campaign_id]:
             campaign_draft = await self._draft_of(row.campaign_id)
+        if campaign_draft is None:
+            return _occupied(row.campaign_id)
         if self._entity is ADS:
             async with self._turns[row.parent_id]:
                 if row.parent_id not in await self._journal.read(lambda plan: plan.drafts.around(row.campaign_id)):
@@ -203,6 +204,8 @@ class DraftWriter:
         if draft_id != row.draft_id:
             known = draft_id
             await self._journal.write(lambda plan: plan.drafts.remember(step.row, known))
+        if text and not self._options.force and _is_filled_by_others(work, step, msgspec.json.decode(text)):
+            return staged(StepOutcome(state=StepState.UNKNOWN))
         path, body, before = {**self._account, self._kind.draft_path: draft_id}, step.body, work.before
         if not text:
             earlier = await self._ads.call(self._kind.get, path=path)
@@ -224,10 +227,12 @@ class DraftWriter:
             with_edit(body, edit.path, edit.after)
         return {name: body[name] for name in {edit.path[0] for edit in edits} & body.keys() & self._kind.fields}
 
-    async def _draft_of(self, campaign_id: str) -> tuple[str, str]:
-        """The campaign's draft and, where it was made just now, its JSON."""
+    async def _draft_of(self, campaign_id: str) -> tuple[str, str] | None:
+        """The campaign's draft and, where it was made just now, its JSON; None where it has one of somebody else's."""
         text = ""
         draft_id = await self._journal.read(lambda plan: plan.drafts.draft_of_campaign(campaign_id))
+        if draft_id is None and await campaign_drafts(self._ads, self._header.ad_account_id, [campaign_id]):
+            return None  # made since the run began
         if not draft_id:
             if self._entity is not CAMPAIGNS:
                 await self._look_around(CAMPAIGNS, campaign_id, campaign_id)
@@ -257,6 +262,24 @@ class DraftWriter:
         await self._publisher.validate_all(tell)
         if self._options.publish and not self._control.stopping.is_set():
             await self._publisher.publish_all(tell)
+
+
+def _is_filled_by_others(work: RowWork, step: Step, draft: Mapping[str, Any]) -> bool:
+    """Whether a draft that was to be a copy of what is live holds another value of what a row changes.
+
+    Then somebody made it before, and put that in. What a draft does not tell at all is nobody's.
+    """
+    edits = edits_between({name: work.before.get(name) for name in step.body}, {**step.body, **work.after})
+    held = [(edit, leaf(draft, edit.path)) for edit in edits if edit.path[0] in step.body]
+    return any(
+        value is not None and not same(value, edit.before) and not same(value, edit.after) for edit, value in held
+    )
+
+
+def _occupied(campaign_id: str) -> StepOutcome:
+    return _failed(
+        f"campaign {campaign_id} has a draft already, which would be published too: publish or delete it first"
+    )
 
 
 def _failed(reason: str, *, transient: bool = True) -> StepOutcome:

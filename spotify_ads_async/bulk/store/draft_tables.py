@@ -184,10 +184,10 @@ class DraftTables(AroundTable):
             for one, draft, now, version, made_at in found
         ]
 
-    def draft_of_campaign(self, campaign_id: str) -> str:
-        """The id of a campaign's draft, empty until it is known."""
+    def draft_of_campaign(self, campaign_id: str) -> str | None:
+        """The id of a campaign's draft, empty until it is known; None where this plan was not about to make it."""
         found = self._connection.execute("SELECT draft_id FROM campaign WHERE id = ?", (campaign_id,)).fetchone()
-        return found[0] if found else ""
+        return found[0] if found else None
 
     def rows_of(self, campaign_id: str) -> list[StagedRow]:
         """The requests of a campaign's rows, in input order, without rows that do not go and have no draft."""
