@@ -23,7 +23,18 @@ from spotify_ads_async.bulk.plan.effects import (
 )
 from spotify_ads_async.bulk.plan.planner import new_plan
 from spotify_ads_async.bulk.plan.sources import Change
-from spotify_ads_async.bulk.plan.state import edits_between, state_of, writable
+from spotify_ads_async.bulk.plan.state import (
+    State,
+    copied,
+    edits_between,
+    entity_shape,
+    leaf,
+    same,
+    sendable,
+    state_of,
+    with_edit,
+    writable,
+)
 from spotify_ads_async.bulk.present import Found, read_present
 from spotify_ads_async.bulk.records import Header, PlannedRow, StepState, WrongPlan
 from spotify_ads_async.bulk.run.published import read_back
@@ -138,7 +149,7 @@ class _Undo:
             live = tuple((body, None) for body in done.stored.bodies)
             done = msgspec.structs.replace(done, stored=done.stored._replace(answered=live))
         earlier, impossible = self._earlier(done)
-        later = {field: value for field, value in done.applied.items() if field in earlier}
+        later, besides = _own(self._entity, done, earlier)
         rebased = rebase(self._entity, later, earlier, state)
         if impossible and not self._force:
             field, reason = next(iter(impossible.items()))
@@ -164,7 +175,7 @@ class _Undo:
             name=str(state.get("name") or ""),
             parent=str(state.get(self._entity.parent_field) or "") if self._entity.parent_field else "",
             change=rebased.after,
-            remark=self._remark(done, state, fields_named(conflicts), impossible),
+            remark=self._remark(done, state, fields_named(conflicts), impossible, besides),
             conflicts=() if self._force else conflicts,
         )
 
@@ -192,7 +203,12 @@ class _Undo:
         return earlier, impossible
 
     def _remark(
-        self, done: PlannedRow, state: dict[str, Any], overwritten: Sequence[str], impossible: dict[str, str]
+        self,
+        done: PlannedRow,
+        state: dict[str, Any],
+        overwritten: Sequence[str],
+        impossible: dict[str, str],
+        besides: Sequence[str],
     ) -> str:
         """What people should know of a row that is taken back."""
         before, now = (
@@ -204,8 +220,26 @@ class _Undo:
             f"somebody changed {', '.join(elsewhere)} since, which stays" if elsewhere else "",
             f"somebody changed {', '.join(overwritten)} since, which is overwritten" if overwritten else "",
             f"cannot be restored: {', '.join(impossible)}" if impossible else "",
+            f"{', '.join(besides)} came in beside it when it was written, and stays" if besides else "",
         ]
         return "; ".join(part for part in parts if part)
+
+
+def _own(entity: Entity, done: PlannedRow, earlier: State) -> tuple[dict[str, Any], list[str]]:
+    """The fields that a row left behind, without what came into them though the row says nothing of it; and that.
+
+    A colleague put it there just before the request, or the server did with it: it is not the row's to take away.
+    """
+    shape = entity_shape(entity)
+    later = {field: copied(sendable(left, shape, field)) for field, left in done.applied.items() if field in earlier}
+    besides = [
+        edit
+        for edit in edits_between(earlier, later)
+        if len(edit.path) > 1 and same(edit.before, None) and same(leaf(done.after, edit.path), None)
+    ]
+    for edit in besides:
+        with_edit(later, edit.path, edit.before)
+    return later, [edit.name for edit in besides]
 
 
 def _nothing_live(row: ReadRow, done: PlannedRow, staged: StagedRow) -> Decided | Refusal:

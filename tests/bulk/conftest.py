@@ -16,6 +16,7 @@ import pytest
 
 from spotify_ads_async import AdsClient, Governor, bulk
 from spotify_ads_async.emulator import Emulator
+from spotify_ads_async.events import Event, RequestSent
 
 Json = Any
 QUICK = bulk.Options(settle_after=0.02, grace=0.1, allow_unusual=True)
@@ -104,6 +105,18 @@ def rows_of(plan: Path) -> list[bulk.PlannedRow]:
 def outcomes_of(plan: Path) -> dict[str, int]:
     with bulk.PlanFile.open(plan) as file:
         return {fate.value: count for fate, count in file.outcomes().items() if count}
+
+
+def on(world: World, operation: str, act: Callable[[], object]) -> None:
+    """Act the first time a request of this operation leaves."""
+    acted: list[object] = []
+
+    def hear(event: Event) -> None:
+        if isinstance(event, RequestSent) and event.operation == operation and not acted:
+            acted.append(True)
+            act()
+
+    world.ads.subscribe(hear)
 
 
 MakeWorld = Callable[..., AbstractAsyncContextManager[World]]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from pathlib import Path
 
 import msgspec
@@ -18,9 +18,8 @@ from support.effort import diagonal
 from spotify_ads_async import bulk, operations
 from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS
 from spotify_ads_async.emulator.domain.handlers.drafts import draft_of_ad_set, touch
-from spotify_ads_async.events import Event, RequestSent
 
-from .conftest import QUICK, Json, MakeWorld, World, outcomes_of, rows_of
+from .conftest import QUICK, Json, MakeWorld, World, on, outcomes_of, rows_of
 from .test_kills import start
 
 DRAFT = msgspec.structs.replace(QUICK, draft=True)
@@ -36,18 +35,6 @@ def live_names(world: World, plan: Path) -> list[bool]:
 
 def sent(world: World, operation: str) -> int:
     return world.server.statistics().operations.get(operation, 0)
-
-
-def on(world: World, operation: str, act: Callable[[], object]) -> None:
-    """Act the first time a request of this operation leaves."""
-    acted: list[object] = []
-
-    def hear(event: Event) -> None:
-        if isinstance(event, RequestSent) and event.operation == operation and not acted:
-            acted.append(True)
-            act()
-
-    world.ads.subscribe(hear)
 
 
 async def test_staged_rows_are_valid_and_not_live(world: World) -> None:

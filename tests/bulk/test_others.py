@@ -16,7 +16,7 @@ import pytest
 from spotify_ads_async import bulk
 from spotify_ads_async.events import Event, RequestSent
 
-from .conftest import QUICK, MakeWorld, World, outcomes_of, rows_of
+from .conftest import QUICK, Json, MakeWorld, World, on, outcomes_of, rows_of
 
 COUNT = 30
 
@@ -186,6 +186,32 @@ async def test_a_second_request_goes_on_top_of_what_was_found_after_a_lost_first
         assert (await taken_back(world, plan)).outcome is bulk.RowOutcome.DONE
         now = world.ad_sets[0]
         assert (now["targets"], now["delivery"]) == ({**before["targets"], "weather": ["RAIN"]}, before["delivery"])
+
+
+@pytest.mark.parametrize(
+    "theirs", [{"language": "es"}, {"artist_ids": ["4Z8W4fKeB5YxbusRsdQVPb"]}, {"newer": {"a": 1}}]
+)
+async def test_what_others_put_beside_a_change_just_before_its_request_stays_at_undo(
+    world: World, theirs: dict[str, Json]
+) -> None:
+    one = world.ad_sets[0]
+    plan = await world.plan(world.write("c.csv", ["ad_set_id", "targets.genders"], [[one["id"], '["FEMALE"]']]))
+
+    def put(**targets: Json) -> None:
+        live = world.account.ad_sets.get(one["id"])
+        world.account.ad_sets.put({**live, "targets": {**live["targets"], **targets}})
+
+    on(world, "updateAdSet", lambda: put(**theirs))
+    await world.apply(plan)
+    assert outcomes_of(plan) == {"done": 1}
+    undo = world.folder / "undo.plan"
+    await bulk.plan_undo(world.ads, plan, undo)
+    await world.apply(undo)
+    (row,) = rows_of(undo)
+    named = f"targets.{next(iter(theirs))}"
+    assert (row.outcome, row.reason.startswith(named)) == (bulk.RowOutcome.DONE, True)
+    assert row.reason.endswith("came in beside it when it was written, and stays")
+    assert world.account.ad_sets.get(one["id"])["targets"] == {**one["targets"], **theirs}
 
 
 async def test_what_others_change_beside_a_lost_request_is_no_surprise_and_stays_at_undo(world: World) -> None:
