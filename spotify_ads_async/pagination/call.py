@@ -16,7 +16,7 @@ from spotify_ads_async.pagination.position import Position, list_digest
 from spotify_ads_async.pagination.walk import PageWalk, Walk
 from spotify_ads_async.types import UNSET
 
-__all__ = ["READ_AHEAD", "ListCall"]
+__all__ = ["READ_AHEAD", "ListCall", "require_filters"]
 
 ItemT = TypeVar("ItemT")
 
@@ -27,6 +27,23 @@ At 320 ms per answer they make 50 requests per second, which is what the windows
 """
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+def require_filters(filters: Mapping[str, Any], operation: str, place: str = "query") -> None:
+    """Refuse a filter without values.
+
+    Raises:
+        InvalidRequest: one has none; on the wire it would be no filter.
+    """
+    for name, value in filters.items():
+        if value in ([], ()):
+            raise InvalidRequest(
+                f"{name}=[] would be no filter, and list everything: leave it out for that",
+                operation=operation,
+                path=f"{place}.{name}",
+                value=value,
+                rule="one at least",
+            )
 
 
 class ListCall(Generic[ItemT]):
@@ -122,15 +139,7 @@ class ListCall(Generic[ItemT]):
 
     def _check_place(self) -> None:
         """Refuse what no page can begin at or hold, and a filter that would be none."""
-        for name, value in self._query.items():
-            if value in ([], ()) and name != "fields":
-                raise InvalidRequest(
-                    f"{name}=[] would be no filter, and list everything: leave it out for that",
-                    operation=self._operation.id,
-                    path=f"query.{name}",
-                    value=value,
-                    rule="one at least",
-                )
+        require_filters({name: value for name, value in self._query.items() if name != "fields"}, self._operation.id)
         for name, least in (("limit", 1), ("offset", 0)):
             value = self._query.get(name)
             if isinstance(value, int) and value < least:

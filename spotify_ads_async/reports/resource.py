@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
 
+from spotify_ads_async import operations
 from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.models.reports import (
     AsyncReportCreate,
@@ -19,6 +20,7 @@ from spotify_ads_async.models.reports import (
     ReportFieldType,
     ReportGranularity,
 )
+from spotify_ads_async.pagination.call import require_filters
 from spotify_ads_async.reports.calls import (
     AGGREGATE,
     AT_ONCE,
@@ -75,11 +77,11 @@ class Reports(reports.Reports):
         absent.
 
         Raises:
-            InvalidRequest: ``entity_ids`` is empty, which on the wire would be no filter: a report on everything. Or a
-                range is given without DAY or HOUR: it would be ignored.
+            InvalidRequest: ``entity_ids`` or ``statuses`` is empty, which on the wire would be no filter: a report on
+                everything. Or a range is given without DAY or HOUR: it would be ignored.
             ConfigurationError: ``on_failed_metric`` is neither.
         """
-        _require_ids(entity_ids)
+        require_filters({"entity_ids": entity_ids, "statuses": statuses}, AGGREGATE.id)
         _require_no_range_over_all_time(granularity, report_start, report_end)
         return AggregateReportCall(
             MetricGuard(self._session, on_failed_metric),
@@ -116,7 +118,12 @@ class Reports(reports.Reports):
         """Sum metrics over campaigns, ad sets or ads, each listener counted once (getAggregatedTotals).
 
         Any range by day. More than 50 ids only with what adds up: counts but those of people, SPEND and REVENUE.
+
+        Raises:
+            InvalidRequest: a range by LIFETIME begins or ends amid a day.
         """
+        start, end = instant(report_start), instant(report_end)
+        _require_whole_days(granularity, start, end, TOTALS.id, "query")
         return TotalsCall(
             self._session,
             TOTALS,
@@ -125,8 +132,8 @@ class Reports(reports.Reports):
                 "entity_type": entity_type,
                 "entity_ids": entity_ids,
                 "granularity": granularity,
-                "report_start": instant(report_start),
-                "report_end": instant(report_end),
+                "report_start": start,
+                "report_end": end,
                 "fields": fields,
             },
             read_ahead=AT_ONCE,
@@ -193,7 +200,14 @@ class Reports(reports.Reports):
             name: the name of the report in Ads Manager: 2 to 120 letters, digits, spaces, ``_`` and ``-``.
             timeout: seconds to wait for each order until it is ready.
             any_header: take a file whose header does not name what was ordered, or that has text among its figures.
+
+        Raises:
+            InvalidRequest: ``campaign_ids`` or ``statuses`` is empty, which would be no filter; or a range by LIFETIME
+                begins or ends amid a day.
         """
+        order, start, end = operations.CREATE_ASYNC_REPORT.id, instant(report_start), instant(report_end)
+        require_filters({"campaign_ids": campaign_ids, "statuses": statuses}, order, "body")
+        _require_whole_days(granularity, start, end, order, "body")
         body = AsyncReportCreate(
             name=name,
             granularity=granularity,
@@ -201,23 +215,12 @@ class Reports(reports.Reports):
             metrics=list(metrics),
             statuses=UNSET if isinstance(statuses, UnsetType) else list(statuses),
             campaign_ids=UNSET if isinstance(campaign_ids, UnsetType) else list(campaign_ids),
-            report_start=instant(report_start),
-            report_end=instant(report_end),
+            report_start=start,
+            report_end=end,
             insight_dimension=insight_dimension,
             attribution_window=attribution_window,
         )
         return CsvReport(self._session, self._ad_account_id, body, timeout=timeout, any_header=any_header)
-
-
-def _require_ids(entity_ids: Sequence[str] | UnsetType) -> None:
-    if entity_ids is not UNSET and not entity_ids:
-        raise InvalidRequest(
-            "query.entity_ids is empty, which the API takes for every entity: leave it out to ask for all",
-            operation=AGGREGATE.id,
-            path="query.entity_ids",
-            value=[],
-            rule="one id at least, or left out",
-        )
 
 
 def _require_no_range_over_all_time(
@@ -232,6 +235,21 @@ def _require_no_range_over_all_time(
             value=granularity,
             rule="DAY or HOUR beside report_start and report_end",
         )
+
+
+def _require_whole_days(
+    granularity: str, start: datetime | UnsetType, end: datetime | UnsetType, operation: str, place: str
+) -> None:
+    """By LIFETIME the API cuts the time off, and would report on other days than were meant; by DAY it refuses it."""
+    for name, moment in (("report_start", start), ("report_end", end)):
+        if granularity == "LIFETIME" and isinstance(moment, datetime) and moment.time() != time():
+            raise InvalidRequest(
+                f"{place}.{name} must be a midnight in UTC with granularity LIFETIME (it is {moment.isoformat()})",
+                operation=operation,
+                path=f"{place}.{name}",
+                value=moment,
+                rule="a midnight in UTC",
+            )
 
 
 def _last_hour(end: Moment | UnsetType) -> datetime | UnsetType:

@@ -9,9 +9,10 @@ import io
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 from support.calls import ACCOUNT, client
 from support.raw_server import Connection, RawServer, answer
 
-from spotify_ads_async import AdAccount, ConnectionFailed, InvalidAnswer, RequestRejected
+from spotify_ads_async import AdAccount, ConnectionFailed, InvalidAnswer, InvalidRequest, RequestRejected
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.models import AsyncReportDimension, AsyncReportGranularity, AsyncReportMetric
 from spotify_ads_async.reports import CsvReport, ReportFailed
@@ -74,6 +75,23 @@ async def test_a_lifetime_report_is_one_order(account: AdAccount) -> None:
     report = account.reports.csv(dimensions=DIMENSIONS, metrics=METRICS, granularity=AsyncReportGranularity.LIFETIME)
     assert len(report.orders) == 1
     assert {row["CAMPAIGN_NAME"] for row in await report.collect()}
+
+
+async def test_the_range_of_a_lifetime_report_is_of_days_in_utc(account: AdAccount) -> None:
+    elsewhere = timezone(timedelta(hours=1))
+    start, end = (today().replace(tzinfo=elsewhere) - days * ONE_DAY for days in (20, 1))
+    by = AsyncReportGranularity.LIFETIME  # of which the API cuts the time off: 23:00 would be the day before
+    with pytest.raises(InvalidRequest, match="report_start must be a midnight in UTC with granularity LIFETIME"):
+        await account.reports.csv(
+            dimensions=DIMENSIONS, metrics=METRICS, granularity=by, report_start=start, report_end=end
+        ).collect()
+
+
+@pytest.mark.parametrize("name", ["campaign_ids", "statuses"])
+async def test_a_filter_without_values_is_not_everything(account: AdAccount, name: str) -> None:
+    wish: dict[str, Any] = {"dimensions": DIMENSIONS, "metrics": METRICS, name: []}
+    with pytest.raises(InvalidRequest, match=f"{name}=\\[\\] would be no filter"):
+        account.reports.csv(report_start=today(), report_end=today(), **wish)
 
 
 async def test_an_order_is_awaited(server: Emulator, account: AdAccount) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from itertools import groupby
 from typing import Any
@@ -28,7 +28,7 @@ from spotify_ads_async import (
 )
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.models import InsightDimension, ReportEntityType, ReportField, ReportFieldType, ReportGranularity
-from spotify_ads_async.reports import HIDDEN, AggregateReportCall, AtLeast, ReportRow
+from spotify_ads_async.reports import HIDDEN, AggregateReportCall, AtLeast, ReportRow, TotalsCall
 
 AD_SET, CAMPAIGN = ReportEntityType.AD_SET, ReportEntityType.CAMPAIGN
 DAY, HOUR, LIFETIME = ReportGranularity.DAY, ReportGranularity.HOUR, ReportGranularity.LIFETIME
@@ -276,8 +276,32 @@ async def test_the_caller_may_name_what_is_dropped(server: Emulator, account: Ad
 
 def test_no_ids_are_not_all_ids() -> None:
     account = AdsClient("a-token").ad_account("ce4ff15e-f04d-48b9-9ddf-fb3c85fbd57a")
-    with pytest.raises(InvalidRequest, match="leave it out to ask for all"):
+    with pytest.raises(InvalidRequest, match="entity_ids=\\[\\] would be no filter"):
         account.reports.aggregate(entity_type=AD_SET, entity_ids=[], fields=[CLICKS])
+    with pytest.raises(InvalidRequest, match="statuses=\\[\\] would be no filter"):
+        account.reports.aggregate(entity_type=AD_SET, statuses=[], fields=[CLICKS])
+
+
+async def test_totals_of_a_range_begin_and_end_with_days_in_utc(server: Emulator, account: AdAccount) -> None:
+    ids = [ad_set.id or "" async for ad_set in account.ad_sets.list()][:5]
+
+    def total(start: datetime, end: datetime) -> TotalsCall:
+        return account.reports.totals(
+            entity_type=AD_SET,
+            entity_ids=ids,
+            granularity=LIFETIME,
+            fields=[IMPRESSIONS],
+            report_start=start,
+            report_end=end,
+        )
+
+    start, end = today() - 20 * ONE_DAY, today() - ONE_DAY
+    (row,) = await total(start, end).collect()
+    true = true_counts(server, start, end)
+    assert row.get(IMPRESSIONS) == sum(true[one]["IMPRESSIONS"] for one in ids) > 0
+    elsewhere = timezone(timedelta(hours=1))  # the API would report from the day before to the day before
+    with pytest.raises(InvalidRequest, match="report_start must be a midnight in UTC with granularity LIFETIME"):
+        await total(start.replace(tzinfo=elsewhere), end.replace(tzinfo=elsewhere)).collect()
 
 
 async def test_totals_of_any_range_and_number_of_ids_add_up(server: Emulator, account: AdAccount) -> None:

@@ -124,6 +124,7 @@ def _range(query: dict[str, Any], granularity: str, now: datetime) -> tuple[date
     """The report's range, the end as it comes: inclusive."""
     start, end = (parse(query[name]) if name in query else None for name in ("report_start", "report_end"))
     if granularity == "LIFETIME":
+        start, end = (None if moment is None else moment.replace(hour=0, minute=0, second=0) for moment in (start, end))
         return start, end
     if start is None or end is None:
         raise refused(f"report_start, report_end: required when granularity is {granularity}")
