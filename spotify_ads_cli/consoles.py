@@ -42,6 +42,9 @@ def take_everything() -> None:
         if isinstance(stream, io.TextIOWrapper):
             chosen = os.environ.get("PYTHONIOENCODING") or stream.isatty()
             stream.reconfigure(encoding=None if chosen else "utf-8", errors=_HANDLER)
+    stdin: TextIO = sys.stdin
+    if isinstance(stdin, io.TextIOWrapper):
+        stdin.reconfigure(errors="surrogateescape")  # what is typed in another encoding is no answer, and no accident
 
 
 _lost_results: list[type[OSError]] = []

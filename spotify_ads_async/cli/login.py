@@ -27,7 +27,7 @@ from spotify_ads_async.client import AdsClient
 from spotify_ads_async.errors import PermissionDenied, SpotifyAdsError
 from spotify_ads_async.governor import Governor
 from spotify_ads_async.settings import Settings, secret_from
-from spotify_ads_async.types import Secret
+from spotify_ads_async.types import Secret, is_text
 
 __all__ = ["login"]
 
@@ -170,7 +170,7 @@ def _asked_for_the_secret() -> Secret | None:
     question = "Client secret (empty for PKCE alone)"
     try:
         with raised(), as_it_was():
-            return Secret(typer.prompt(question, default="", hide_input=True, show_default=False, err=True))
+            return _entered(question)
     except typer.Abort:  # the terminal is gone
         say("interrupted")
         code = INTERRUPTED
@@ -179,3 +179,12 @@ def _asked_for_the_secret() -> Secret | None:
         say("", "interrupted" if told.number is signal.SIGINT else f"ended by {told.number.name}: nothing was changed")
         code = 128 + told.number
     raise typer.Exit(code)
+
+
+def _entered(question: str) -> Secret:
+    while True:
+        with contextlib.suppress(UnicodeDecodeError):
+            entered = typer.prompt(question, default="", hide_input=True, show_default=False, err=True)
+            if is_text(entered):
+                return Secret(entered)
+        say("it holds bytes that are no text in this terminal's encoding: enter it again")

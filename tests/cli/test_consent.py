@@ -11,10 +11,12 @@ import itertools
 import json
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
 import termios
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -73,12 +75,12 @@ def at_a_terminal(
                     continue
                 asked += 1
                 if isinstance(answer, str):
-                    os.write(master, f"{answer}\n".encode())
+                    os.write(master, os.fsencode(f"{answer}\n"))
                 else:
                     process.send_signal(answer)
                     process.wait(timeout=120)  # the terminal stays, and nobody types anything
         os.close(master)
-        return process.wait(timeout=120), shown.decode()
+        return process.wait(timeout=120), shown.decode(errors="replace")
 
 
 @pytest.mark.parametrize("piped", [left_to_soak(""), left_to_soak("n\n"), "y\n"])
@@ -223,6 +225,34 @@ def test_results_without_room_are_said_and_written_elsewhere_without_sending_aga
     assert spotify_ads.run("bulk", "undo", "full.plan", "--yes").returncode == DONE
 
 
+@contextlib.contextmanager
+def at_a_hidden_question(home: Path, **environment: str) -> Generator[tuple[subprocess.Popen[bytes], int, int]]:
+    """`login` that asks for the secret, and both sides of its terminal."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SPOTIFY_ADS_")}
+    outside = kept | {"HOME": str(home), "TERM": "dumb"} | environment
+    theirs, ours = pty.openpty()
+    words = [sys.executable, "-m", "spotify_ads_async.cli", "login", "--client-id", "an-app"]
+    with subprocess.Popen(words, env=outside, stdin=ours, stdout=ours, stderr=ours, start_new_session=True) as process:
+        try:
+            until_it_asks(theirs, ours)
+            yield process, theirs, ours
+        finally:
+            process.kill()
+    os.close(ours)
+    os.close(theirs)
+
+
+def until_it_asks(theirs: int, ours: int) -> bytes:
+    """What is shown up to the hidden question."""
+    shown = b""
+    while b"Client secret" not in shown:
+        assert select.select([theirs], [], [], 60)[0], shown
+        shown += os.read(theirs, 65536)
+    for _ in itertools.takewhile(lambda _: termios.tcgetattr(ours)[3] & termios.ECHO, itertools.count()):
+        os.sched_yield()
+    return shown
+
+
 @pytest.mark.parametrize(
     ("numbers", "said"),
     [
@@ -235,25 +265,37 @@ def test_results_without_room_are_said_and_written_elsewhere_without_sending_aga
 def test_a_signal_at_a_hidden_question_gives_the_terminal_its_echo_back(
     tmp_path: Path, numbers: list[signal.Signals], said: str
 ) -> None:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SPOTIFY_ADS_")}
-    outside = kept | {"HOME": str(tmp_path), "TERM": "dumb"}
-    theirs, ours = pty.openpty()
-    words = [sys.executable, "-m", "spotify_ads_async.cli", "login", "--client-id", "an-app"]
-    with subprocess.Popen(words, env=outside, stdin=ours, stdout=ours, stderr=ours, start_new_session=True) as process:
-        shown = b""
-        while b"Client secret" not in shown:
-            shown += os.read(theirs, 65536)
-        for _ in itertools.takewhile(lambda _: termios.tcgetattr(ours)[3] & termios.ECHO, itertools.count()):
-            os.sched_yield()
+    with at_a_hidden_question(tmp_path) as (process, theirs, ours):
         for number in numbers:
             process.send_signal(number)
         code = process.wait(timeout=60)
         echo = termios.tcgetattr(ours)[3] & termios.ECHO
-        os.close(ours)
-        shown += os.read(theirs, 65536)
-        os.close(theirs)
+        shown = os.read(theirs, 65536)
     assert echo, shown
     # Later signals may come when the program has said why it ends, and nothing is left to give back.
     assert code in {128 + number for number in numbers} | {-number for number in numbers[1:]}, shown
     assert said in shown.decode()
     assert b"Traceback" not in shown
+
+
+@pytest.mark.parametrize("environment", [{"PYTHONIOENCODING": "utf-8"}, {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}])
+def test_a_secret_in_another_encoding_than_the_terminals_is_asked_for_again(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    with at_a_hidden_question(tmp_path, **environment) as (process, theirs, ours):
+        os.write(theirs, b"caf\xe9\n")
+        shown = until_it_asks(theirs, ours)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == INTERRUPTED
+    assert b"no text in this terminal's encoding: enter it again" in shown
+    assert b"caf" not in shown
+    assert b"Traceback" not in shown
+
+
+def test_an_answer_in_another_encoding_than_the_terminals_is_none(
+    spotify_ads: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ad_set, _ = an_ad_set(spotify_ads)
+    monkeypatch.setitem(spotify_ads.environment, "PYTHONIOENCODING", "utf-8")
+    code, shown = at_a_terminal(spotify_ads, "\udce4", "ad-sets", "pause", ad_set)
+    assert (code, shown.count("please answer y or n"), "Traceback" in shown) == (DONE, 3, False)
