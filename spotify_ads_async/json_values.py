@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any, TypeGuard
 
-__all__ = ["is_array", "is_object", "reworded"]
+__all__ = ["is_array", "is_object", "names_within", "reworded"]
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:
@@ -16,6 +17,17 @@ def is_object(value: object) -> TypeGuard[dict[str, Any]]:
 def is_array(value: object) -> TypeGuard[list[Any]]:
     """Whether a JSON value is an array."""
     return isinstance(value, list)
+
+
+def names_within(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every name in a JSON value, at any depth, with the names around it; elements of an array have none."""
+    if is_object(value):
+        for name, one in value.items():
+            yield (*path, name)
+            yield from names_within(one, (*path, name))
+    elif is_array(value):
+        for one in value:
+            yield from names_within(one, path)
 
 
 def reworded(wanted: object, found: object) -> bool:

@@ -150,6 +150,28 @@ async def test_a_server_that_loses_what_it_does_not_know_loses_it_of_one_row(wor
         assert outcomes_of(plan) == {"done": 1, "waiting": COUNT - 1}
 
 
+@pytest.mark.parametrize("mixed", ["fields", "unknown names"])
+async def test_it_loses_it_of_one_row_too_where_the_first_rows_show_nothing_of_it(
+    worlds: MakeWorld, mixed: str
+) -> None:
+    """A row goes alone until answers have shown what the server makes of every name in its request."""
+    async with worlds(ad_sets=COUNT, patch="replace-known") as world:
+        modernise(world)
+        rows = world.ad_sets
+        for number, row in enumerate(rows):
+            if mixed == "unknown names" and number % 3 != 1:
+                world.account.ad_sets.put({**row, "targets": {"placements": ["MUSIC"], "genders": ["FEMALE"]}})
+        others = ["", '["MALE"]'] if mixed == "unknown names" else ["Renamed", ""]
+        changes = [[row["id"], *(others if number % 3 != 1 else ["", '["MALE"]'])] for number, row in enumerate(rows)]
+        before = everything(world)
+        plan = await world.plan(world.write("changes.csv", ["ad_set_id", "name", "targets.genders"], changes))
+        _, progress = await world.apply(plan)
+        live = {row["id"]: json.dumps(row) for row in world.ad_sets}
+        lost = [one for one, text in before.items() if '"weather"' in text and '"weather"' not in live[one]]
+        assert len(lost) == 1
+        assert lost[0] in progress.stopped
+
+
 async def test_it_is_passed_over_by_those_who_know_why(worlds: MakeWorld) -> None:
     async with worlds(ad_sets=6, patch="replace-known") as world:
         modernise(world)

@@ -29,6 +29,7 @@ from spotify_ads_async.errors import (
     StoreUnavailable,
     may_have_left,
 )
+from spotify_ads_async.json_values import names_within
 
 __all__ = ["RowRunner"]
 
@@ -59,7 +60,6 @@ class RowRunner:
 
     Attributes:
         writer: makes the requests, live or as drafts.
-        proven: whether an answer has shown that the server changes what a row says and nothing else.
     """
 
     def __init__(
@@ -80,9 +80,14 @@ class RowRunner:
         self.stopping = run.stopping
         self.stop = run.stop
         self._without_network = 0
-        self.proven = False
+        self._proven: set[tuple[str, ...]] = set()
+        """The names in requests of which an answer has shown that the server changes what they say and nothing else."""
         writer = DraftWriter if header.drafts else LiveWriter
         self.writer: Writer = writer(ads, journal, header, options, self)
+
+    def is_proven(self, work: RowWork) -> bool:
+        """Whether answers have shown what the server makes of everything that a row's requests hold."""
+        return all(name in self._proven for step in work.pending for name in names_within(step.body))
 
     async def carry_out(self, work: RowWork, text: str | None) -> PlannedRow | None:
         """Look at a row, and make its requests in their order. None where the run was stopped before the end."""
@@ -182,7 +187,8 @@ class RowRunner:
         row = await self.settle(step, outcome)
         self.surprised(work, outcome)
         as_said = outcome.state in {StepState.DONE, StepState.STAGED} and not outcome.surprises
-        self.proven = self.proven or as_said or self._options.keep_going
+        if as_said or self._options.keep_going:
+            self._proven.update(names_within(step.body))
         made = msgspec.structs.replace(step, state=outcome.state)
         steps = tuple(made if one.position == step.position else one for one in work.steps)
         text = outcome.text if outcome.text and not self._header.drafts else work.text

@@ -158,9 +158,9 @@ class Run:
 
             async def offer(work: RowWork, text: str | None) -> bool:
                 if not self.stopping.is_set():
-                    if self._rows.proven:
+                    if self._rows.is_proven(work):
                         await feed.send((work, text))
-                    else:  # alone, until an answer shows what the server makes of a request
+                    else:  # alone, until an answer shows what the server makes of such a request
                         await self._take(work, text, outcomes)
                 return not self.stopping.is_set()
 
