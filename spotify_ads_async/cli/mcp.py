@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import socket
@@ -82,6 +83,7 @@ async def _serve_http(server: MCPServer, port: int) -> None:
 
     with on_signals(end):
         await serving.serve()
+        await asyncio.sleep(0)  # uvicorn raises once more what it heard, which is for this block, too
 
 
 class _UntilToldToEnd(io.FileIO):

@@ -565,6 +565,16 @@ async def test_a_server_over_http_is_ended_by_a_signal_in_peace(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
+async def test_a_server_over_http_that_no_agent_uses_is_ended_in_peace(
+    emulator: RunningEmulator, tmp_path: Path
+) -> None:
+    async with over_http(emulator, tmp_path) as (running, _), asyncio.timeout(60):
+        running.send_signal(signal.SIGTERM)
+        _, said = await running.communicate()
+    assert running.returncode == 0, said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
 @pytest.mark.parametrize("name", ["SIGTERM", *map(left_to_soak, ["SIGHUP", "SIGINT"])])
 async def test_a_server_over_a_pipe_is_ended_by_a_signal_in_peace(
     emulator: RunningEmulator, tmp_path: Path, name: str
