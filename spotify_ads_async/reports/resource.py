@@ -206,15 +206,17 @@ class Reports(reports.Reports):
                 begins or ends amid a day.
         """
         order, start, end = operations.CREATE_ASYNC_REPORT.id, instant(report_start), instant(report_end)
-        require_filters({"campaign_ids": campaign_ids, "statuses": statuses}, order, "body")
+        campaigns = campaign_ids if isinstance(campaign_ids, UnsetType) else list(campaign_ids)
+        wanted = statuses if isinstance(statuses, UnsetType) else list(statuses)
+        require_filters({"campaign_ids": campaigns, "statuses": wanted}, order, "body")
         _require_whole_days(granularity, start, end, order, "body")
         body = AsyncReportCreate(
             name=name,
             granularity=granularity,
             dimensions=list(dimensions),
             metrics=list(metrics),
-            statuses=UNSET if isinstance(statuses, UnsetType) else list(statuses),
-            campaign_ids=UNSET if isinstance(campaign_ids, UnsetType) else list(campaign_ids),
+            statuses=wanted,
+            campaign_ids=campaigns,
             report_start=start,
             report_end=end,
             insight_dimension=insight_dimension,
