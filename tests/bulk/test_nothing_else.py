@@ -172,6 +172,18 @@ async def test_it_loses_it_of_one_row_too_where_the_first_rows_show_nothing_of_i
         assert lost[0] in progress.stopped
 
 
+async def test_publishing_loses_it_of_one_campaign_where_the_first_shows_nothing_of_it(worlds: MakeWorld) -> None:
+    async with worlds(ad_sets=COUNT, campaigns=10, patch="replace-known") as world:
+        first = min(one["id"] for one in world.account.campaigns)
+        for row in world.ad_sets:
+            if row["campaign_id"] != first:
+                world.account.ad_sets.put({**row, "targets": {**row["targets"], "weather": ["RAIN"]}})
+        _, progress = await world.apply(await world.plan(world.names(COUNT)), bulk.Options(publish=True))
+        lost = [row for row in world.ad_sets if row["campaign_id"] != first and "weather" not in row["targets"]]
+        assert len({row["campaign_id"] for row in lost}) == 1
+        assert any(row["id"] in progress.stopped for row in lost)
+
+
 async def test_it_is_passed_over_by_those_who_know_why(worlds: MakeWorld) -> None:
     async with worlds(ad_sets=6, patch="replace-known") as world:
         modernise(world)

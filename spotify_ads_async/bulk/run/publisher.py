@@ -5,13 +5,15 @@ Validated, their errors brought back to the rows, and published at the version t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 
 import anyio
 import msgspec
 
 from spotify_ads_async.bulk.plan.effects import Conflict
-from spotify_ads_async.bulk.records import Header, StepOutcome, StepState
+from spotify_ads_async.bulk.plan.state import writable
+from spotify_ads_async.bulk.records import Header, RowWork, StepOutcome, StepState
 from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS
 from spotify_ads_async.bulk.run.options import Options
 from spotify_ads_async.bulk.run.published import (
@@ -31,6 +33,7 @@ from spotify_ads_async.bulk.store.plan_file import PlanFile
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.core.tasks import some_at_once
 from spotify_ads_async.errors import SpotifyAdsError
+from spotify_ads_async.json_values import names_within
 from spotify_ads_async.models import DraftValidationError
 
 __all__ = ["Publisher", "errors_by_row"]
@@ -52,6 +55,9 @@ class Publisher:
         self._entity = header.kind
         self._entity_type = DRAFT_KINDS[header.entity].entity_type
         self._proven = options.keep_going
+        self._shown: set[tuple[str, ...]] = set()
+        """The names in live entities of which publishing has shown what it makes of them."""
+        self._turn = anyio.Lock()
         self._around: dict[str, list[Around]] = {}
         """What no row is about and is published along, by campaign, as it was read just before."""
         self._trees = ads.ad_account(header.ad_account_id).trees
@@ -147,13 +153,20 @@ class Publisher:
                     campaign, CampaignState.VALID, all_rows(staged, reason), tell, campaign.version
                 )
             elif not await self._is_held(campaign, rows, tell):
-                await self._publish(campaign, staged, tell)
+                await self._publish_in_turn(campaign, staged, tell)
 
-        campaigns = await self._staged.in_state(CampaignState.VALID)
-        # The first goes alone: what publishing makes of live entities is looked at before the second.
-        while campaigns and not self._proven:
-            await publish(campaigns.pop(0))
-        await some_at_once(publish, campaigns)
+        await some_at_once(publish, await self._staged.in_state(CampaignState.VALID))
+
+    async def _publish_in_turn(self, campaign: DraftCampaign, rows: Sequence[StagedRow], tell: Tell) -> None:
+        """Publish one campaign after the other until that has shown what becomes of every name in their rows."""
+        works = await self._journal.read(lambda plan: plan.work([row.step.row for row in rows]))
+        names = {name for work in works for name in self._names(work)}
+        async with contextlib.nullcontext() if self._options.keep_going or names <= self._shown else self._turn:
+            if not self._control.stopping.is_set():
+                await self._publish(campaign, rows, tell)
+
+    def _names(self, work: RowWork) -> Iterator[tuple[str, ...]]:
+        return names_within(writable(self._entity, work.state))
 
     async def _publish(self, campaign: DraftCampaign, rows: Sequence[StagedRow], tell: Tell) -> None:
         if await self._is_changed(campaign, rows, tell):
@@ -232,6 +245,7 @@ class Publisher:
                 if state:
                     ended[work.number] = outcome = published(self._entity, work, drafts[work.number], state)
                     self._control.surprised(work, outcome)
+                    self._shown.update(self._names(work))
             if over := changed_around(self._around[campaign.id]):
                 remark = f"published over what somebody changed: {over}"
             else:
