@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import os
 import socket
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -76,6 +75,8 @@ async def _serve_http(server: MCPServer, port: int) -> None:
 
     app = server.streamable_http_app(host="127.0.0.1")
     serving = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port))
+    # It would hear signals itself, and raise them once more when it has served.
+    serving.capture_signals = nullcontext  # pyright: ignore[reportAttributeAccessIssue]
 
     def end() -> None:
         serving.force_exit = serving.should_exit
@@ -83,7 +84,6 @@ async def _serve_http(server: MCPServer, port: int) -> None:
 
     with on_signals(end):
         await serving.serve()
-        await asyncio.sleep(0)  # uvicorn raises once more what it heard, which is for this block, too
 
 
 class _UntilToldToEnd(io.FileIO):

@@ -568,7 +568,9 @@ async def test_a_server_over_http_is_ended_by_a_signal_in_peace(
 async def test_a_server_over_http_that_no_agent_uses_is_ended_in_peace(
     emulator: RunningEmulator, tmp_path: Path
 ) -> None:
-    async with over_http(emulator, tmp_path) as (running, _), asyncio.timeout(60):
+    async with over_http(emulator, tmp_path) as (running, address), asyncio.timeout(60):
+        async with aiohttp.ClientSession(headers={"Connection": "close"}) as web, web.get(address):
+            pass
         running.send_signal(signal.SIGTERM)
         _, said = await running.communicate()
     assert running.returncode == 0, said
