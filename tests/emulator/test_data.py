@@ -235,15 +235,36 @@ async def test_what_cannot_be_written_at_the_end_is_an_error(
     assert Database(tmp_path / "emulator.sqlite"), "its lock was given back"
 
 
-async def test_two_emulators_at_once_do_not_use_one_file(apis: Apis, tmp_path: Path) -> None:
-    path = tmp_path / "emulator.sqlite"
-    await apis.start(database=path)
-    with pytest.raises(ValueError, match=r"another emulator uses .*emulator\.sqlite"):
-        Emulator(database=path)
-    await apis.close()
-    await apis.start(database=path)
-    await apis.close()
-    assert [entry.name for entry in os.scandir(tmp_path)] == ["emulator.sqlite"]
+async def test_two_emulators_at_once_do_not_use_one_file(tmp_path: Path) -> None:
+    path, link = tmp_path / "emulator.sqlite", tmp_path / "link.sqlite"
+    emulator = Emulator(database=path)
+    link.symlink_to(path)
+
+    def refused() -> None:
+        for one in (path, link):
+            with pytest.raises(ValueError, match=f"another emulator uses .*{one.name}"):
+                Emulator(database=one)
+
+    refused()
+    for _ in range(2):
+        async with emulator:
+            refused()
+        async with Emulator(database=link):
+            pass
+    assert {entry.name for entry in os.scandir(tmp_path)} == {path.name, link.name}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_forked_child_leaves_the_database_to_its_parent(tmp_path: Path) -> None:
+    database = Database(tmp_path / "emulator.sqlite")
+    child = os.fork()
+    if child == 0:
+        del database
+        os._exit(0)
+    assert os.waitpid(child, 0) == (child, 0)
+    with pytest.raises(ValueError, match="another emulator"):
+        Database(tmp_path / "emulator.sqlite")
+    del database
 
 
 @pytest.mark.parametrize(

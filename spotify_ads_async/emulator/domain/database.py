@@ -64,12 +64,15 @@ class Database:
                 connection.execute(_SCHEMA)
         except sqlite3.Error as error:
             raise ValueError(f"{path} is no database of an emulator: {error}") from None
-        place = Path(os.fspath(path) + ".lock")
+        self._take()
+
+    def _take(self) -> None:
+        place = Path(f"{os.path.realpath(self._path)}.lock")
         lock = open_locked(place)
         if lock is None:
-            raise ValueError(f"another emulator uses {path}: end that one, or name another file")
-        self._give_back = weakref.finalize(self, _give_back, lock, place)
-        self._give_back.atexit = False  # a forked child that ends would give back what is its parent's
+            raise ValueError(f"another emulator uses {self._path}: end that one, or name another file")
+        self._give_back = weakref.finalize(self, _give_back, lock, place, os.getpid())
+        self._give_back.atexit = False  # the system gives it back then
 
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(self._path)
@@ -120,7 +123,13 @@ class Database:
             connection.executemany(_PUT, puts)
 
     def start(self) -> None:
-        """Begin to write in the background."""
+        """Begin to write in the background.
+
+        Raises:
+            ValueError: another emulator uses the file since this one ended.
+        """
+        if not self._give_back.alive:
+            self._take()
         self._task = asyncio.create_task(self._flush(), name="emulator database")
 
     async def stop(self) -> None:
@@ -156,7 +165,10 @@ class Database:
                 self._late = True
 
 
-def _give_back(lock: int, place: Path) -> None:
+def _give_back(lock: int, place: Path, process: int) -> None:
+    if os.getpid() != process:  # a forked child has it open, and it is its parent's
+        os.close(lock)
+        return
     with suppress(OSError):  # Windows removes no open file
         place.unlink()
     close_locked(lock)
