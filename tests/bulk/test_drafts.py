@@ -293,6 +293,53 @@ async def test_what_somebody_puts_into_a_draft_is_published_and_stays_theirs(
     assert {name: world.account.ad_sets.get(one)[name] for name in theirs} == theirs
 
 
+async def test_what_somebody_puts_into_a_draft_while_the_run_stages_others_stays_theirs(world: World) -> None:
+    one, other, *_ = {row["campaign_id"]: row["id"] for row in world.ad_sets}.values()
+    plan = await world.plan(world.write("c.csv", ["ad_set_id", "name"], [[one, "O 1"], [other, "O 2"]]))
+
+    def colleague() -> None:
+        drafts = world.account.ad_set_drafts
+        drafts.put({**drafts.get(one), "category": "ADV_7_7"})
+        touch(world.account, drafts.get(one)["campaign_id"])
+
+    on(world, "getCampaignDraft", colleague)  # all is staged, and about to be validated
+    _, progress = await world.apply(plan, PUBLISH)
+    assert (progress.stopped, outcomes_of(plan)) == ("", {"done": 2})
+    put = 'published with what somebody put into its draft: category is "ADV_7_7", not '
+    assert rows_of(plan)[0].reason.startswith(put)
+    undo = world.folder / "undo.plan"
+    await bulk.plan_undo(world.ads, plan, undo)
+    await world.apply(undo)
+    assert outcomes_of(undo) == {"done": 2}
+    live = world.account.ad_sets.get(one)
+    assert (live["category"], live["name"] == "O 1") == ("ADV_7_7", False)
+
+
+@pytest.mark.parametrize("part", ["targets", "frequency_caps"])
+async def test_what_drafts_do_not_hold_of_live_entities_is_nobodys_edit_and_ends_the_run(
+    worlds: MakeWorld, part: str
+) -> None:
+    async with worlds(ad_sets=20, campaigns=5, patch="replace") as world:
+        caps = world.ad_sets[0]["frequency_caps"]
+        for row in world.ad_sets:
+            newer = {
+                "targets": {**row["targets"], "weather": ["RAIN"]},
+                "frequency_caps": [{**caps[0], "scope": "HOME"}],
+            }
+            world.account.ad_sets.put({**row, part: newer[part]})
+        before = {row["id"]: row[part] for row in world.ad_sets}
+        plan = await world.plan(world.names(20))
+        await world.apply(plan, DRAFT)
+        drafts = world.account.ad_set_drafts
+        for draft in list(drafts):
+            known = {name: value for name, value in draft["targets"].items() if name != "weather"}
+            drafts.put({**draft, part: {"targets": known, "frequency_caps": caps[:1]}[part]})
+        _, progress = await world.resume(plan, PUBLISH)
+        lost = [row for row in world.ad_sets if row[part] != before[row["id"]]]
+        assert len({row["campaign_id"] for row in lost}) == 1
+        assert "the server changed more of " in progress.stopped
+
+
 async def test_what_the_server_makes_of_what_somebody_puts_into_a_draft_ends_no_run(worlds: MakeWorld) -> None:
     async with worlds(patch="replace") as world:
         live, drafts = world.account.ads, world.account.ad_drafts
@@ -741,7 +788,7 @@ async def test_what_cannot_be_read_back_is_unknown_until_the_next_run(world: Wor
     plan = await world.plan(world.names(1))
     await world.apply(plan, DRAFT)
     world.server.add_fault("lost_answer", operation="publishCampaignDraft", times=1)
-    gone = world.server.add_fault("error", operation="getCampaignDraftsV3", status=403, skip=1)
+    gone = world.server.add_fault("error", operation="getCampaignDraftsV3", status=403, skip=2)
     (row,), _ = await world.resume(plan, PUBLISH)
     assert row.outcome is bulk.RowOutcome.UNKNOWN
     assert "could not be read back" in row.reason
@@ -819,7 +866,7 @@ async def test_what_others_add_before_a_publication_is_read_back_stays_at_undo(w
     plan = await world.plan(world.write("changes.csv", ["ad_set_id", "targets.genders"], rows))
     await world.apply(plan, DRAFT)
     world.server.add_fault("lost_answer", operation="publishCampaignDraft", times=1)
-    gone = world.server.add_fault("error", operation="getCampaignDraftsV3", status=403, skip=1)
+    gone = world.server.add_fault("error", operation="getCampaignDraftsV3", status=403, skip=2)
     await world.resume(plan, PUBLISH)
     gone.remove()
     live = world.account.ad_sets.get(before["id"])
@@ -842,7 +889,7 @@ async def test_what_is_live_of_a_row_that_others_changed_before_it_is_read_back_
     plan = await world.plan(world.write("changes.csv", ["ad_set_id", "name", "category"], rows))
     await world.apply(plan, DRAFT)
     world.server.add_fault("lost_answer" if published else "reset", operation="publishCampaignDraft", times=1)
-    unread = world.server.add_fault("error", operation="getCampaignDraftsV3", status=403, skip=1)
+    unread = world.server.add_fault("error", operation="getCampaignDraftsV3", status=403, skip=2)
     await world.resume(plan, PUBLISH)
     unread.remove()
     if not published:

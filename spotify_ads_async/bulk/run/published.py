@@ -17,6 +17,7 @@ from spotify_ads_async.bulk.plan.state import (
     copied,
     edits_between,
     entity_shape,
+    grown,
     leaf,
     same,
     with_edit,
@@ -25,7 +26,7 @@ from spotify_ads_async.bulk.plan.state import (
 from spotify_ads_async.bulk.records import RowWork, StepOutcome, StepState
 from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS
 from spotify_ads_async.bulk.run.outcomes import Surprise, compared, judged_later, surprises
-from spotify_ads_async.json_values import is_object
+from spotify_ads_async.json_values import is_object, reworded
 
 __all__ = [
     "Around",
@@ -161,8 +162,24 @@ def published_along(one: Around, draft: State, now: State) -> tuple[str, list[Su
 
 def put_into_draft(entity: Entity, wanted: State, draft: State, now: State) -> list[Edit]:
     """What is live though it was not wanted, because somebody put it into the draft."""
-    edits = edits_between(writable(entity, wanted), writable(entity, now))
-    return [edit for edit in edits if draft and same(_known(edit.after), leaf(draft, edit.path))]
+    edits, shape = edits_between(writable(entity, wanted), writable(entity, now)), entity_shape(entity)
+    return [
+        edit
+        for edit in edits
+        if draft and same(_known(edit.after), leaf(draft, edit.path)) and _is_put(edit, shape.holder(edit.path))
+    ]
+
+
+def _is_put(edit: Edit, holder: Shape) -> bool:
+    """Whether a value in a draft is somebody's, and not what the server's drafts make of things.
+
+    They may lack names that no document knows, or tell more of them, and write texts in their own way.
+    """
+    name, before, after = edit.path[-1], edit.before, edit.after
+    if same(after, None):
+        return name in holder.known
+    shape = holder.of(name)
+    return not (reworded(before, after) or grown(before, after, shape) or grown(after, before, shape))
 
 
 def _take_up(entity: Entity, holder: dict[str, Any], edit: Edit, now: State) -> None:

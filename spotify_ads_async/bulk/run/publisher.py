@@ -155,7 +155,12 @@ class Publisher:
             elif not await self._is_held(campaign, rows, tell):
                 await self._publish_in_turn(campaign, staged, tell)
 
-        await some_at_once(publish, await self._staged.in_state(CampaignState.VALID))
+        campaigns = await self._staged.in_state(CampaignState.VALID)
+        try:  # what somebody put into them since they were made is theirs
+            await self._staged.read(campaigns)
+        except SpotifyAdsError as problem:
+            self._control.stop(f"the drafts could not be read before they are published: {problem}")
+        await some_at_once(publish, campaigns)
 
     async def _publish_in_turn(self, campaign: DraftCampaign, rows: Sequence[StagedRow], tell: Tell) -> None:
         """Publish one campaign after the other until that has shown what becomes of every name in their rows."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import anyio
@@ -19,6 +19,7 @@ from spotify_ads_async.bulk.store.draft_tables import CampaignState, DraftCampai
 from spotify_ads_async.bulk.store.journal import Journal
 from spotify_ads_async.bulk.store.plan_file import PlanFile
 from spotify_ads_async.client import AdsClient
+from spotify_ads_async.models import CampaignDraft
 
 __all__ = ["Gone", "StagedCampaigns", "all_rows", "read_around"]
 
@@ -43,7 +44,7 @@ class StagedCampaigns:
         self._versions: dict[str, int] = {}
 
     def draft(self, draft_id: str) -> dict[str, Any]:
-        """A draft as it was when this run began, nothing of one that it made: those hold what the plan says."""
+        """A draft as it was read last: when this run began, or when what is valid is about to be published."""
         return msgspec.json.decode(self._drafts.get(draft_id, "{}"))
 
     def is_touched(self, campaign: DraftCampaign) -> bool:
@@ -87,8 +88,33 @@ class StagedCampaigns:
             SpotifyAdsError: the drafts cannot be read.
         """
         rows = {one.id: [row for row in await self.rows(one) if row.draft_id] for one in campaigns}
-        listed = await self._listed(self._header.kind, [row.parent_id for found in rows.values() for row in found])
-        ids = listed.keys()
+        ids, drafts = await self._read(campaigns, [row.parent_id for found in rows.values() for row in found])
+        found: dict[str, Gone] = {}
+        for campaign in campaigns:
+            draft = drafts.get(campaign.draft_id)
+            # Another draft of the same id is somebody else's.
+            whole = draft is None or (
+                made_at(draft) != campaign.made_at and "" not in {made_at(draft), campaign.made_at}
+            )
+            gone = Gone(whole, [row for row in rows[campaign.id] if whole or row.draft_id not in ids])
+            if whole or gone.rows:
+                found[campaign.id] = gone
+        return found
+
+    async def read(self, campaigns: Sequence[DraftCampaign]) -> None:
+        """Read the drafts of campaigns as they are about to be published.
+
+        Raises:
+            SpotifyAdsError: they cannot be read.
+        """
+        rows = [row for one in campaigns for row in await self.rows(one)]
+        await self._read(campaigns, [row.parent_id for row in rows if row.draft_id])
+
+    async def _read(
+        self, campaigns: Sequence[DraftCampaign], parents: Iterable[str]
+    ) -> tuple[Collection[str], dict[str, CampaignDraft]]:
+        """The ids of the drafts in some parents, and the drafts of campaigns by theirs; what they hold is kept."""
+        listed = await self._listed(self._header.kind, parents)
         drafts = await campaign_drafts(self._ads, self._header.ad_account_id, [one.draft_id for one in campaigns])
         self._drafts.update(listed)
         self._drafts.update((one, state_of(draft)) for one, draft in drafts.items())
@@ -101,17 +127,7 @@ class StagedCampaigns:
                 if one.draft_id in drafts and (version := drafts[one.draft_id].draft_hierarchy_version)
             }
         )
-        found: dict[str, Gone] = {}
-        for campaign in campaigns:
-            draft = drafts.get(campaign.draft_id)
-            # Another draft of the same id is somebody else's.
-            whole = draft is None or (
-                made_at(draft) != campaign.made_at and "" not in {made_at(draft), campaign.made_at}
-            )
-            gone = Gone(whole, [row for row in rows[campaign.id] if whole or row.draft_id not in ids])
-            if whole or gone.rows:
-                found[campaign.id] = gone
-        return found
+        return listed.keys(), drafts
 
     async def _listed(self, entity: Entity, parents: Iterable[str]) -> dict[str, str]:
         """The JSON of the drafts inside of campaigns or ad sets, by their ids."""
