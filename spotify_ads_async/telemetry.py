@@ -13,8 +13,8 @@ import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 try:
@@ -77,7 +77,7 @@ class Telemetry:
         self._tracer = trace.get_tracer(_SCOPE, __version__, tracer_provider, _SCHEMA)
         self._instruments = _Instruments(meter)
         self._quota = _Quota(meter)
-        self._watched: dict[int, _Calls] = {}
+        self._clients = _Shared[int, _Calls]()
         """By whose listeners: those of a client and its views are one list, told by which it is."""
 
     def watch(self, ads: AdsClient) -> Callable[[], None]:
@@ -90,25 +90,47 @@ class Telemetry:
             RuntimeError: there is no running event loop.
         """
         leave_quota = self._quota.watch(ads.governor)
-        whose = id(ads.listeners)
-        calls = self._watched.get(whose)
-        if calls is None:
-            calls = self._watched[whose] = _Calls(self._tracer, self._instruments, ads.base_url)
-            calls.unsubscribe = ads.listeners.add(calls)
-        calls.watchers += 1
-
-        def leave_calls() -> None:
-            calls.watchers -= 1
-            if not calls.watchers:
-                del self._watched[whose]
-                calls.unsubscribe()
-                calls.abandon()
-
+        leave_calls = self._clients.watch(id(ads.listeners), lambda: _Calls(self._tracer, self._instruments, ads))
         enders = [leave_calls, leave_quota]
 
         def end() -> None:
             while enders:
                 enders.pop()()
+
+        return end
+
+
+class _Recorder(Protocol):
+    """Something that hears events until it is told to leave."""
+
+    def leave(self) -> None: ...
+
+
+KeyT = TypeVar("KeyT")
+RecorderT = TypeVar("RecorderT", bound=_Recorder)
+
+
+class _Shared(Generic[KeyT, RecorderT]):
+    """Recorders of what may be watched more than once: each is one, from the first that watches until the last ends."""
+
+    def __init__(self) -> None:
+        self._recorders: dict[KeyT, RecorderT] = {}
+        self._watchers = Counter[KeyT]()
+
+    def __iter__(self) -> Iterator[RecorderT]:
+        return iter(tuple(self._recorders.values()))
+
+    def watch(self, watched: KeyT, begin: Callable[[], RecorderT]) -> Callable[[], None]:
+        """Record until the function returned is called, by every one that watches the same."""
+        if watched not in self._recorders:
+            self._recorders[watched] = begin()
+        self._watchers[watched] += 1
+
+        def end() -> None:
+            self._watchers[watched] -= 1
+            if not self._watchers[watched]:
+                del self._watchers[watched]
+                self._recorders.pop(watched).leave()
 
         return end
 
@@ -163,18 +185,16 @@ class _Sent(NamedTuple):
 class _Calls:
     """The listener of one client."""
 
-    def __init__(self, tracer: Tracer, instruments: _Instruments, base_url: str) -> None:
-        parts = urlsplit(base_url)
+    def __init__(self, tracer: Tracer, instruments: _Instruments, ads: AdsClient) -> None:
+        parts = urlsplit(ads.base_url)
         port = parts.port or {"http": 80, "https": 443}[parts.scheme]
         self._tracer = tracer
         self._instruments = instruments
-        self._base_url = base_url
+        self._base_url = ads.base_url
         self._base_path = parts.path
         self._server: Attributes = {"server.address": parts.hostname or "", "server.port": port}
         self._shared: dict[tuple[str, str], tuple[str, Attributes]] = {}
         self._open: dict[tuple[int, int], _Sent] = {}
-        self.watchers = 0
-        self.unsubscribe: Callable[[], None] = lambda: None
         self._heard: Mapping[type[Event], Callable[[Any], None]] = {
             RequestSent: self._sent,
             RequestAnswered: self._answered,
@@ -185,14 +205,16 @@ class _Calls:
             PageWalked: self._walked,
             RowApplied: self._applied,
         }
+        self._unsubscribe = ads.listeners.add(self)
 
     def __call__(self, event: Event) -> None:
         hear = self._heard.get(type(event))
         if hear is not None:
             hear(event)
 
-    def abandon(self) -> None:
-        """Tell the spans of requests under way, whose ends nobody will hear of."""
+    def leave(self) -> None:
+        """Hear no more, and tell the spans of requests under way, whose ends nobody will hear of."""
+        self._unsubscribe()
         while self._open:
             _, sent = self._open.popitem()
             self._span(sent, {}).end()
@@ -280,7 +302,7 @@ class _Quota:
     """The windows of the governors watched, each governor once."""
 
     def __init__(self, meter: Meter) -> None:
-        self._watched: dict[Governor, _Watched] = {}
+        self._governors = _Shared[Governor, _Watched]()
         self._pauses = meter.create_counter(
             "spotify_ads.quota.pauses", "{pause}", "Pauses of a window after a refusal."
         )
@@ -298,18 +320,7 @@ class _Quota:
 
     def watch(self, governor: Governor) -> Callable[[], None]:
         """Record this governor until the function returned is called."""
-        watched = self._watched.get(governor)
-        if watched is None:
-            watched = self._watched[governor] = _Watched(governor, self._heard)
-        watched.watchers += 1
-
-        def end() -> None:
-            watched.watchers -= 1
-            if not watched.watchers:
-                del self._watched[governor]
-                watched.unsubscribe()
-
-        return end
+        return self._governors.watch(governor, lambda: _Watched(governor, self._heard))
 
     def _heard(self, event: Event) -> None:
         match event:
@@ -324,7 +335,7 @@ class _Quota:
         self, meter: Meter, name: str, unit: str, description: str, value: Callable[[WindowSnapshot], float]
     ) -> None:
         def observe(_: CallbackOptions) -> Iterable[Observation]:
-            for watched in tuple(self._watched.values()):
+            for watched in self._governors:
                 for window in watched.windows():
                     yield Observation(
                         value(window), {"spotify_ads.limit": window.limit, "spotify_ads.owner": window.owner}
@@ -344,8 +355,7 @@ class _Watched:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._latest = governor.snapshot()
-        self.unsubscribe = governor.subscribe(heard)
-        self.watchers = 0
+        self.leave = governor.subscribe(heard)
 
     def windows(self) -> tuple[WindowSnapshot, ...]:
         """The windows now, or as last seen where the event loop is busy or gone."""

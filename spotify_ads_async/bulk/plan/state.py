@@ -25,6 +25,7 @@ __all__ = [
     "State",
     "copied",
     "edits_between",
+    "edits_to",
     "entity_shape",
     "grown",
     "leaf",
@@ -263,6 +264,11 @@ def edits_between(before: State, after: State, path: tuple[str, ...] = ()) -> It
             yield from edits_between(old, new, (*path, name))
         elif not same(old, new):
             yield Edit((*path, name), old, new)
+
+
+def edits_to(before: State, values: State) -> Iterator[Edit]:
+    """What differs between some fields as they were, and the values that they are to have."""
+    return edits_between({name: before.get(name) for name in values}, values)
 
 
 def with_edit(holder: dict[str, Any], path: tuple[str, ...], value: Any) -> bool:  # noqa: ANN401 - any JSON

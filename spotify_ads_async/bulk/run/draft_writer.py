@@ -14,7 +14,7 @@ import anyio
 import msgspec
 
 from spotify_ads_async.bulk.entities import AD_SETS, ADS, CAMPAIGNS, Entity
-from spotify_ads_async.bulk.plan.state import copied, edits_between, leaf, same, state_of, with_edit, writable
+from spotify_ads_async.bulk.plan.state import copied, edits_between, edits_to, leaf, same, state_of, with_edit, writable
 from spotify_ads_async.bulk.present import Found, read_present
 from spotify_ads_async.bulk.records import Header, RowOutcome, RowWork, Step, StepOutcome, StepState
 from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS, campaign_drafts, drafts_within, made_at
@@ -269,7 +269,7 @@ def _is_filled_by_others(work: RowWork, step: Step, draft: Mapping[str, Any]) ->
 
     Then somebody made it before, and put that in. What a draft does not tell at all is nobody's.
     """
-    edits = edits_between({name: work.before.get(name) for name in step.body}, {**step.body, **work.after})
+    edits = edits_to(work.before, {**step.body, **work.after})
     held = [(edit, leaf(draft, edit.path)) for edit in edits if edit.path[0] in step.body]
     return any(
         value is not None and not same(value, edit.before) and not same(value, edit.after) for edit, value in held

@@ -15,7 +15,7 @@ from spotify_ads_async.bulk.plan.state import (
     Shape,
     State,
     copied,
-    edits_between,
+    edits_to,
     entity_shape,
     grown,
     same,
@@ -125,7 +125,7 @@ def _out_of_reach(entity: Entity, planned: State, present: State) -> Refusal | N
 def changes_alone(before: State, body: State) -> dict[str, Any]:
     """A request with nothing but what changes in it, for an API that merges objects."""
     alone: dict[str, Any] = {}
-    for edit in edits_between({name: before.get(name) for name in body}, body):
+    for edit in edits_to(before, body):
         with_edit(alone, edit.path, [] if edit.after is _ABSENT else edit.after)
     return alone
 
@@ -271,7 +271,7 @@ def compared(entity: Entity, work: RowWork, sent: State, found: State) -> StepOu
     before, shape = work.state, entity_shape(entity)
     unexpected = surprises(entity, before, sent, found) if before else []
     damaged = {one.field.partition(".")[0] for one in unexpected}
-    edits = list(edits_between({name: work.before.get(name) for name in sent}, sent))
+    edits = list(edits_to(work.before, sent))
     missed: list[Edit] = []
     remarks: list[str] = []
     for edit in edits:
@@ -388,7 +388,7 @@ def judged_later(entity: Entity, work: RowWork, step: Step, text: str, why: str 
         return outcome
     sent = {field: work.after.get(field, value) for field, value in step.body.items()}
     answer, found = {**work.state, **copied(sent)}, msgspec.json.decode(text)
-    for edit in edits_between({name: work.before.get(name) for name in sent}, sent) if why else ():
+    for edit in edits_to(work.before, sent) if why else ():
         if same(edit.after, None):
             with_edit(answer, edit.path, _at(found, edit.path))
     for one in surprises(entity, work.state, sent, found) if work.text else ():

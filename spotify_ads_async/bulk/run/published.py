@@ -16,6 +16,7 @@ from spotify_ads_async.bulk.plan.state import (
     State,
     copied,
     edits_between,
+    edits_to,
     entity_shape,
     grown,
     leaf,
@@ -106,7 +107,7 @@ def read_back(entity: Entity, work: RowWork, now: dict[str, Any], *, again: bool
     outcome = judged_later(entity, work, work.steps[0], msgspec.json.encode(now).decode())
     if outcome.state is StepState.DONE:
         return outcome
-    edits = list(edits_between({name: work.before.get(name) for name in work.after}, work.after))
+    edits = list(edits_to(work.before, work.after))
     missed = [edit for edit in edits if not reached(_known(edit.after), leaf(now, edit.path), edit.before)]
     if len(missed) < len(edits):
         # It may have been published: it is not staged again, and undo looks at what is live of it.
@@ -139,7 +140,7 @@ def published(entity: Entity, work: RowWork, draft: State, now: State) -> StepOu
         with_edit(ours, edit.path, edit.before)
     around = msgspec.structs.replace(work, text=msgspec.json.encode(before).decode())
     outcome = compared(entity, around, sent, now)
-    asked = {edit.path for edit in edits_between({name: work.before.get(name) for name in work.after}, work.after)}
+    asked = {edit.path for edit in edits_to(work.before, work.after)}
     lost = [edit for edit in theirs if any(_overlap(edit.path, path) for path in asked)]
     remark = f"published with what somebody put into its draft: {_in_words(theirs)}"
     if not lost:

@@ -41,6 +41,8 @@ ASYNC_STATUSES: Mapping[str, frozenset[str]] = {
     "AD_SET": frozenset(("ACTIVE", "COMPLETED", "PENDING_APPROVAL", "REJECTED")),
     "CAMPAIGN": frozenset(("ACTIVE", "COMPLETED", "PAUSED", "PENDING_APPROVAL", "REJECTED", "STOPPED")),
 }
+_CARDS = ("CARD_", "CAROUSEL_")
+"""How the names of what is about the cards of carousels begin."""
 _OF_CARDS = frozenset(("AD_NAME", "CAROUSEL_CARD"))
 _REPORT_NAME = r"[\w\- ]{2,120}"
 _MIDNIGHT = time()
@@ -207,7 +209,7 @@ def async_report(body: Body, _now: datetime) -> None:
 
 def _carousel_cards(body: Body) -> None:
     """Schema AsyncReportDimension: what reports on carousel cards say of them is by card and ad."""
-    asked = [str(one) for one in (*body.dimensions, *body.metrics) if str(one).startswith(("CARD_", "CAROUSEL_"))]
+    asked = [str(one) for one in (*body.dimensions, *body.metrics) if str(one).startswith(_CARDS)]
     absent = _OF_CARDS.difference(map(str, body.dimensions))
     if asked and absent:
         raise Refused(UNSET, f"must hold {listed(_OF_CARDS)} in a report with {listed(asked)}", ".dimensions")
@@ -216,7 +218,7 @@ def _carousel_cards(body: Body) -> None:
 def primary_entity(dimensions: Value) -> str:
     """What the rows of an asynchronous report are about: the lowest level that its dimensions name."""
     names = [str(one) for one in dimensions]
-    if any(name == "AD_NAME" or name.startswith(("CARD_", "CAROUSEL_")) for name in names):
+    if any(name == "AD_NAME" or name.startswith(_CARDS) for name in names):
         return "AD"
     for kind in ("AD_SET", "CAMPAIGN"):
         if any(name.startswith(f"{kind}_") for name in names):
